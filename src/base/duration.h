@@ -1,0 +1,16 @@
+/*
+ * Durations as Go writes them ("1h30m", "250ms", "-1s"), which is how Kubernetes' and Ollama's
+ * users write them. Source: Go's time.ParseDuration.
+ */
+#ifndef BASE_DURATION_H
+#define BASE_DURATION_H
+
+#include <glib.h>
+
+/* FALSE: not a duration, or beyond 2^63 ms; the output is untouched. Rounds to milliseconds. */
+gboolean duration_parse_ms(const char *text, gint64 *ret_ms);
+
+/* "850ms", "1.5s", "2m3s": short, for people and logs. The caller's. */
+char *duration_format_ms(gint64 ms);
+
+#endif

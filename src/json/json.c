@@ -1,0 +1,253 @@
+#include "json/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+G_DEFINE_QUARK(json-error-quark, json_error)
+
+/* Line and column, counted from 1, of a position: what a person can find in an editor. */
+static void locate(const char *text, gsize pos, guint *ret_line, guint *ret_column)
+{
+	guint line = 1, column = 1;
+
+	for (gsize i = 0; i < pos; i++) {
+		if (text[i] == '\n') {
+			line++;
+			column = 1;
+		} else {
+			column++;
+		}
+	}
+	*ret_line = line;
+	*ret_column = column;
+}
+
+/* yyjson has no depth limit of its own; our walkers recurse, so depth is bounded here, once. */
+static gboolean depth_ok(const char *text, gsize len)
+{
+	int depth = 0;
+	gboolean in_string = FALSE;
+
+	for (gsize i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = FALSE;
+		} else if (c == '"') {
+			in_string = TRUE;
+		} else if (c == '{' || c == '[') {
+			if (++depth > JSON_MAX_DEPTH)
+				return FALSE;
+		} else if (c == '}' || c == ']') {
+			depth--;
+		}
+	}
+	return TRUE;
+}
+
+static yyjson_doc *parse(const char *text, gsize len, yyjson_read_flag flags, GError **error)
+{
+	yyjson_read_err problem;
+	yyjson_doc *doc;
+	guint line, column;
+
+	if (len > JSON_MAX_BYTES) {
+		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
+		    "JSON text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len, JSON_MAX_BYTES);
+		return NULL;
+	}
+	if (!depth_ok(text, len)) {
+		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE, "JSON is nested deeper than %d",
+		    JSON_MAX_DEPTH);
+		return NULL;
+	}
+	/* Without the INSITU flag yyjson only reads the text, in spite of its signature. */
+	doc = yyjson_read_opts((char *)(guintptr)text, len, flags, NULL, &problem);
+	if (doc == NULL) {
+		locate(text, MIN(problem.pos, len), &line, &column);
+		g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX, "not valid JSON: %s at line %u, column %u",
+		    problem.msg, line, column);
+	}
+	return doc;
+}
+
+yyjson_doc *json_parse(const char *text, gsize len, GError **error)
+{
+	return parse(text, len, YYJSON_READ_NOFLAG, error);
+}
+
+yyjson_doc *json_parse_first(const char *text, gsize len, gsize *ret_used, GError **error)
+{
+	yyjson_doc *doc = parse(text, len, YYJSON_READ_STOP_WHEN_DONE, error);
+
+	if (doc != NULL)
+		*ret_used = yyjson_doc_get_read_size(doc);
+	return doc;
+}
+
+static yyjson_val *walk(yyjson_val *value, va_list keys)
+{
+	const char *key;
+
+	while (value != NULL && (key = va_arg(keys, const char *)) != NULL)
+		value = yyjson_obj_get(value, key);
+	return value;
+}
+
+yyjson_val *json_at(yyjson_val *root, ...)
+{
+	va_list keys;
+
+	va_start(keys, root);
+	root = walk(root, keys);
+	va_end(keys);
+	return root;
+}
+
+const char *json_str(yyjson_val *root, ...)
+{
+	va_list keys;
+
+	va_start(keys, root);
+	root = walk(root, keys);
+	va_end(keys);
+	return yyjson_get_str(root);
+}
+
+gint64 json_int(yyjson_val *root, gint64 fallback, ...)
+{
+	va_list keys;
+
+	va_start(keys, fallback);
+	root = walk(root, keys);
+	va_end(keys);
+	return yyjson_is_int(root) ? yyjson_get_sint(root) : fallback;
+}
+
+gboolean json_bool(yyjson_val *root, gboolean fallback, ...)
+{
+	va_list keys;
+
+	va_start(keys, fallback);
+	root = walk(root, keys);
+	va_end(keys);
+	return yyjson_is_bool(root) ? yyjson_get_bool(root) : fallback;
+}
+
+void json_mut_set(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
+    yyjson_mut_val *value)
+{
+	yyjson_mut_obj_put(parent, yyjson_mut_strcpy(doc, key), value);
+}
+
+yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key)
+{
+	yyjson_mut_val *child = yyjson_mut_obj_get(parent, key);
+
+	if (!yyjson_mut_is_obj(child)) {
+		child = yyjson_mut_obj(doc);
+		json_mut_set(doc, parent, key, child);
+	}
+	return child;
+}
+
+void json_mut_set_str(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
+    const char *text)
+{
+	if (text != NULL)
+		json_mut_set(doc, parent, key, yyjson_mut_strcpy(doc, text));
+}
+
+void json_mut_set_int(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gint64 value)
+{
+	json_mut_set(doc, parent, key, yyjson_mut_sint(doc, value));
+}
+
+void json_mut_set_bool(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
+    gboolean value)
+{
+	json_mut_set(doc, parent, key, yyjson_mut_bool(doc, value != FALSE));
+}
+
+/*
+ * Copies out of yyjson's malloc'ed text, so that everything a caller frees is freed by g_free.
+ */
+static char *take_text(char *text, gsize len, gsize *ret_len)
+{
+	char *copy;
+
+	g_assert(text != NULL);
+	copy = g_strndup(text, len);
+	free(text);
+	if (ret_len != NULL)
+		*ret_len = len;
+	return copy;
+}
+
+char *json_print(yyjson_val *value, gsize *ret_len)
+{
+	gsize len = 0;
+	char *text = yyjson_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+
+	return take_text(text, len, ret_len);
+}
+
+char *json_mut_print(yyjson_mut_val *value, gsize *ret_len)
+{
+	gsize len = 0;
+	char *text = yyjson_mut_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+
+	return take_text(text, len, ret_len);
+}
+
+static gboolean object_covers(yyjson_val *observed, yyjson_val *desired)
+{
+	yyjson_obj_iter iter;
+	yyjson_val *key;
+
+	yyjson_obj_iter_init(desired, &iter);
+	while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+		yyjson_val *there =
+		    yyjson_obj_getn(observed, yyjson_get_str(key), yyjson_get_len(key));
+
+		if (!json_covers(there, yyjson_obj_iter_get_val(key)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean array_covers(yyjson_val *observed, yyjson_val *desired)
+{
+	yyjson_arr_iter have, want;
+	yyjson_val *element;
+
+	if (yyjson_arr_size(observed) != yyjson_arr_size(desired))
+		return FALSE;
+	yyjson_arr_iter_init(observed, &have);
+	yyjson_arr_iter_init(desired, &want);
+	while ((element = yyjson_arr_iter_next(&want)) != NULL) {
+		if (!json_covers(yyjson_arr_iter_next(&have), element))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean json_covers(yyjson_val *observed, yyjson_val *desired)
+{
+	if (desired == NULL || yyjson_is_null(desired))
+		return observed == NULL || yyjson_is_null(observed);
+	/* Kubernetes drops empty objects and lists that it defaults to nothing. */
+	if (observed == NULL)
+		return yyjson_is_ctn(desired) && yyjson_get_len(desired) == 0;
+	if (yyjson_is_obj(desired))
+		return yyjson_is_obj(observed) && object_covers(observed, desired);
+	if (yyjson_is_arr(desired))
+		return yyjson_is_arr(observed) && array_covers(observed, desired);
+	if (yyjson_is_num(desired))
+		return yyjson_is_num(observed) &&
+		       yyjson_get_num(observed) == yyjson_get_num(desired);
+	return yyjson_equals(observed, desired);
+}
