@@ -1,0 +1,37 @@
+/*
+ * Kubernetes Events about objects, aggregated as client-go does: the same event again raises
+ * `count` of the first one instead of making another; a burst of one object is limited.
+ *
+ * Recording never fails and never blocks: Events are best effort. They are written by a thread of
+ * the recorder's own. Threads: any. Limits: 1,000 wait at most; more are dropped and counted.
+ * Source: client-go tools/record; core/v1 Event.
+ */
+#ifndef CTL_RECORDER_H
+#define CTL_RECORDER_H
+
+#include "base/clock.h"
+#include "kube/client.h"
+
+struct recorder;
+
+/* What the Event is about; borrowed. */
+struct object_ref {
+	const char *api_version;
+	const char *kind;
+	const char *namespace;
+	const char *name;
+	const char *uid;
+};
+
+/* `component` "ollama-operator", `instance` the pod's name. */
+struct recorder *recorder_new(struct kube_client *client, const struct clock *clock,
+    const char *component, const char *instance);
+/* Writes what waits, for at most 2 s. */
+void recorder_free(struct recorder *recorder);
+DEFINE_AUTO(recorder, recorder_free)
+
+/* `type` "Normal" or "Warning", `reason` CamelCase, `message` a sentence (cut at 1 KiB). */
+void recorder_event(struct recorder *recorder, const struct object_ref *about, const char *type,
+    const char *reason, const char *format, ...) G_GNUC_PRINTF(5, 6);
+
+#endif
