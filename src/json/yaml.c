@@ -1,0 +1,621 @@
+#include "json/yaml.h"
+
+#include "base/hash.h"
+#include "json/yaml_priv.h"
+
+#include <math.h>
+#include <string.h>
+#include <yaml.h>
+
+enum {
+	NODES_MAX = 1000000,    /* of all documents, copies made by aliases included */
+	KEYS_BEFORE_INDEX = 32, /* larger mappings look their keys up in a hash table */
+	KEY_DIGITS_MAX = 9,     /* enough to tell any two 32-bit floats apart */
+};
+
+/* A node that was given a name. Its value is NULL while it is still open, so a cycle shows. */
+struct anchor {
+	yyjson_mut_val *value;
+	guint nodes;
+	guint height;
+};
+
+/*
+ * A mapping or sequence that is being read. Values are kept aside and become a yyjson container
+ * when it ends: yyjson links children into lists, so replacing one there would mean a search.
+ */
+struct frame {
+	gboolean is_map;
+	gboolean merging;      /* the key was `<<` */
+	yyjson_mut_val *key;   /* of the value that comes next, in a mapping */
+	GPtrArray *keys;       /* yyjson_mut_val, NULL in a sequence */
+	GPtrArray *values;     /* yyjson_mut_val */
+	GHashTable *index;     /* key to its place + 1, NULL while there are few */
+	struct anchor *anchor; /* borrowed, NULL without a name */
+	guint nodes_before;
+	guint height; /* of the highest child + 1 */
+};
+
+struct reader {
+	yaml_parser_t parser;
+	GPtrArray *docs;
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *root;
+	GArray *frames;      /* struct frame, outermost first */
+	GHashTable *anchors; /* name to the anchor that has it now */
+	GPtrArray *anchor_pool;
+	guint nodes;
+	gsize line; /* of the event at hand, from 1 */
+};
+
+static void frame_clear(gpointer data)
+{
+	struct frame *frame = data;
+
+	g_clear_pointer(&frame->keys, g_ptr_array_unref);
+	g_clear_pointer(&frame->values, g_ptr_array_unref);
+	g_clear_pointer(&frame->index, g_hash_table_unref);
+}
+
+static guint key_hash(gconstpointer data)
+{
+	yyjson_mut_val *key = (yyjson_mut_val *)(guintptr)data; /* yyjson's getters know no const. */
+
+	return (guint)hash_bytes(yyjson_mut_get_str(key), yyjson_mut_get_len(key));
+}
+
+static gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	yyjson_mut_val *left = (yyjson_mut_val *)(guintptr)a, *right = (yyjson_mut_val *)(guintptr)b;
+
+	return yyjson_mut_equals_strn(left, yyjson_mut_get_str(right), yyjson_mut_get_len(right));
+}
+
+static gboolean fail(const struct reader *reader, GError **error, const char *problem)
+{
+	g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX, "not valid YAML: %s at line %" G_GSIZE_FORMAT,
+	    problem, reader->line);
+	return FALSE;
+}
+
+static gboolean fail_large(const struct reader *reader, GError **error, const char *problem)
+{
+	g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE, "YAML %s at line %" G_GSIZE_FORMAT, problem,
+	    reader->line);
+	return FALSE;
+}
+
+static gboolean count_nodes(struct reader *reader, guint nodes, GError **error)
+{
+	if (nodes > NODES_MAX - reader->nodes)
+		return fail_large(reader, error, "has too many nodes, aliases included,");
+	reader->nodes += nodes;
+	return TRUE;
+}
+
+static struct frame *top_frame(const struct reader *reader)
+{
+	if (reader->frames->len == 0)
+		return NULL;
+	return &g_array_index(reader->frames, struct frame, reader->frames->len - 1);
+}
+
+/* --- Mappings ---------------------------------------------------------------------------- */
+
+/*
+ * A fraction as a key gets the shortest decimal text that reads back as the same 32-bit float,
+ * which is what Kubernetes' reader makes of it.
+ */
+static char *real_key_text(double real)
+{
+	char text[64];
+	int digits, exponent;
+	const char *mark;
+
+	if (!isfinite(real))
+		return g_strdup(isnan(real) ? ".nan" : real > 0 ? ".inf" : "-.inf");
+	for (digits = 0; digits < KEY_DIGITS_MAX - 1; digits++) {
+		char form[] = {'%', '.', (char)('0' + digits), 'e', '\0'};
+
+		g_ascii_formatd(text, sizeof(text), form, real);
+		if ((float)g_ascii_strtod(text, NULL) == (float)real)
+			break;
+	}
+	mark = strchr(text, 'e');
+	exponent = mark == NULL ? 0 : (int)g_ascii_strtoll(mark + 1, NULL, 10);
+	if (exponent >= -4 && exponent < 6) {
+		char form[] = {'%', '.', '0', '0', 'f', '\0'};
+		int decimals = MAX(0, digits - exponent);
+
+		form[2] = (char)('0' + decimals / 10);
+		form[3] = (char)('0' + decimals % 10);
+		g_ascii_formatd(text, sizeof(text), form, real);
+	}
+	return g_strdup(text);
+}
+
+/* JSON has only strings as keys: a resolved scalar becomes its text. NULL: it cannot be a key. */
+static yyjson_mut_val *key_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
+{
+	g_autofree char *text = NULL;
+
+	if (yyjson_mut_is_str(value))
+		return value;
+	if (yyjson_mut_is_bool(value))
+		return yyjson_mut_str(doc, yyjson_mut_get_bool(value) ? "true" : "false");
+	if (yyjson_mut_is_uint(value))
+		text = g_strdup_printf("%" G_GUINT64_FORMAT, yyjson_mut_get_uint(value));
+	else if (yyjson_mut_is_sint(value))
+		text = g_strdup_printf("%" G_GINT64_FORMAT, yyjson_mut_get_sint(value));
+	else if (yyjson_mut_is_real(value))
+		text = real_key_text(yyjson_mut_get_real(value));
+	return text == NULL ? NULL : yyjson_mut_strcpy(doc, text);
+}
+
+static void build_index(struct frame *frame)
+{
+	frame->index = g_hash_table_new(key_hash, key_equal);
+	for (guint i = 0; i < frame->keys->len; i++)
+		g_hash_table_insert(frame->index, frame->keys->pdata[i], GUINT_TO_POINTER(i + 1));
+}
+
+static gboolean find_key(const struct frame *frame, yyjson_mut_val *key, guint *ret_place)
+{
+	if (frame->index != NULL) {
+		guint place = GPOINTER_TO_UINT(g_hash_table_lookup(frame->index, key));
+
+		if (place > 0)
+			*ret_place = place - 1;
+		return place > 0;
+	}
+	for (guint i = 0; i < frame->keys->len; i++) {
+		if (key_equal(frame->keys->pdata[i], key)) {
+			*ret_place = i;
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/* The last one wins. */
+static void map_set(struct frame *frame, yyjson_mut_val *key, yyjson_mut_val *value)
+{
+	guint place;
+
+	if (find_key(frame, key, &place)) {
+		frame->values->pdata[place] = value;
+		return;
+	}
+	g_ptr_array_add(frame->keys, key);
+	g_ptr_array_add(frame->values, value);
+	if (frame->index != NULL)
+		g_hash_table_insert(frame->index, key, GUINT_TO_POINTER(frame->keys->len));
+	else if (frame->keys->len > KEYS_BEFORE_INDEX)
+		build_index(frame);
+}
+
+/*
+ * Sets every member of `source`. Copies, as an anchor may still name it; each node of it was
+ * counted when it was read, so this at most doubles what the limit allows.
+ */
+static void merge_object(struct reader *reader, struct frame *frame, yyjson_mut_val *source)
+{
+	yyjson_mut_obj_iter iter = yyjson_mut_obj_iter_with(source);
+	yyjson_mut_val *key;
+
+	while ((key = yyjson_mut_obj_iter_next(&iter)) != NULL)
+		map_set(frame, yyjson_mut_val_mut_copy(reader->doc, key),
+		    yyjson_mut_val_mut_copy(reader->doc, yyjson_mut_obj_iter_get_val(key)));
+}
+
+/* `<<: map` or `<<: [map, ...]`, of which the first map that has a key wins. */
+static gboolean merge(struct reader *reader, struct frame *frame, yyjson_mut_val *source,
+    GError **error)
+{
+	gsize count = yyjson_mut_is_arr(source) ? yyjson_mut_arr_size(source) : 1;
+	g_autofree yyjson_mut_val **maps = g_new0(yyjson_mut_val *, count + 1);
+
+	if (yyjson_mut_is_arr(source)) {
+		yyjson_mut_arr_iter iter = yyjson_mut_arr_iter_with(source);
+
+		for (gsize i = 0; i < count; i++)
+			maps[i] = yyjson_mut_arr_iter_next(&iter);
+	} else {
+		maps[0] = source;
+	}
+	for (gsize i = count; i-- > 0;) {
+		if (!yyjson_mut_is_obj(maps[i]))
+			return fail(reader, error, "`<<` wants a map or a list of maps");
+		merge_object(reader, frame, maps[i]);
+	}
+	return TRUE;
+}
+
+static yyjson_mut_val *frame_finish(struct reader *reader, struct frame *frame)
+{
+	yyjson_mut_val *container =
+	    frame->is_map ? yyjson_mut_obj(reader->doc) : yyjson_mut_arr(reader->doc);
+
+	for (guint i = 0; i < frame->values->len; i++) {
+		if (frame->is_map)
+			yyjson_mut_obj_add(container, frame->keys->pdata[i], frame->values->pdata[i]);
+		else
+			yyjson_mut_arr_append(container, frame->values->pdata[i]);
+	}
+	return container;
+}
+
+/* --- Values ------------------------------------------------------------------------------ */
+
+/* Whole numbers are written without a fraction, as Kubernetes' reader does; infinity is refused. */
+static yyjson_mut_val *value_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
+{
+	const double whole_max = 9007199254740992.0; /* 2^53 */
+	double real;
+
+	if (!yyjson_mut_is_real(value))
+		return value;
+	real = yyjson_mut_get_real(value);
+	if (!isfinite(real))
+		return NULL;
+	if (real != trunc(real) || fabs(real) > whole_max || (real == 0 && signbit(real)))
+		return value;
+	return yyjson_mut_sint(doc, (gint64)real);
+}
+
+/* Hands a finished node to whatever is open. `merge_key`: it is an unquoted `<<`. */
+static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, gboolean merge_key,
+    GError **error)
+{
+	struct frame *frame = top_frame(reader);
+	yyjson_mut_val *key, *value;
+
+	if (frame != NULL && frame->is_map && frame->key == NULL) {
+		frame->key = key_from(reader->doc, node);
+		frame->merging = merge_key;
+		return frame->key != NULL || fail(reader, error, "a map key that is no scalar, or null,");
+	}
+	value = value_from(reader->doc, node);
+	if (value == NULL)
+		return fail(reader, error, "a number that JSON does not have");
+	if (frame == NULL) {
+		reader->root = value;
+		return TRUE;
+	}
+	frame->height = MAX(frame->height, height + 1);
+	if (!frame->is_map) {
+		g_ptr_array_add(frame->values, value);
+		return TRUE;
+	}
+	key = g_steal_pointer(&frame->key);
+	if (frame->merging)
+		return merge(reader, frame, value, error);
+	map_set(frame, key, value);
+	return TRUE;
+}
+
+/* An anchor of that name from here on; one of the same name before it is forgotten. */
+static struct anchor *anchor_new(struct reader *reader, const yaml_char_t *name)
+{
+	struct anchor *anchor;
+
+	if (name == NULL)
+		return NULL;
+	anchor = g_new0(struct anchor, 1);
+	g_ptr_array_add(reader->anchor_pool, anchor);
+	g_hash_table_replace(reader->anchors, g_strdup((const char *)name), anchor);
+	return anchor;
+}
+
+static void anchor_set(struct anchor *anchor, yyjson_mut_val *value, guint nodes, guint height)
+{
+	if (anchor == NULL)
+		return;
+	anchor->value = value;
+	anchor->nodes = nodes;
+	anchor->height = height;
+}
+
+static yyjson_mut_val *plain_value(yyjson_mut_doc *doc, const struct plain *plain, const char *text,
+    gsize len)
+{
+	switch (plain->kind) {
+	case PLAIN_NULL:
+		return yyjson_mut_null(doc);
+	case PLAIN_BOOL:
+		return yyjson_mut_bool(doc, plain->truth != FALSE);
+	case PLAIN_SINT:
+		return yyjson_mut_sint(doc, plain->sint);
+	case PLAIN_UINT:
+		return yyjson_mut_uint(doc, plain->uint);
+	case PLAIN_REAL:
+		return yyjson_mut_real(doc, plain->real);
+	case PLAIN_STRING:
+		break;
+	}
+	return yyjson_mut_strncpy(doc, text, len);
+}
+
+/* `!!binary` is base64 of text; of anything else JSON could not carry the result. */
+static yyjson_mut_val *binary_value(yyjson_mut_doc *doc, const char *text)
+{
+	g_autofree guchar *bytes = NULL;
+	gsize len;
+
+	bytes = g_base64_decode(text, &len);
+	if (!g_utf8_validate((const char *)bytes, (gssize)len, NULL))
+		return NULL;
+	return yyjson_mut_strncpy(doc, (const char *)bytes, len);
+}
+
+/* Does a scalar that was tagged `tag` mean what the tag says? A whole number is a float too. */
+static gboolean tag_allows(const char *tag, enum plain_kind kind)
+{
+	gboolean whole = kind == PLAIN_SINT || kind == PLAIN_UINT;
+
+	if (strcmp(tag, YAML_INT_TAG) == 0)
+		return whole;
+	if (strcmp(tag, YAML_FLOAT_TAG) == 0)
+		return whole || kind == PLAIN_REAL;
+	if (strcmp(tag, YAML_BOOL_TAG) == 0)
+		return kind == PLAIN_BOOL;
+	return kind == PLAIN_NULL;
+}
+
+static yyjson_mut_val *scalar_value(struct reader *reader, const yaml_event_t *event,
+    GError **error)
+{
+	static const char *const resolved_tags[] = {
+	    YAML_INT_TAG, YAML_FLOAT_TAG, YAML_BOOL_TAG, YAML_NULL_TAG, NULL};
+	const char *text = (const char *)event->data.scalar.value;
+	const char *tag = (const char *)event->data.scalar.tag;
+	gsize len = event->data.scalar.length;
+	yyjson_mut_val *value = NULL;
+	struct plain plain;
+
+	if (tag != NULL && strcmp(tag, "tag:yaml.org,2002:binary") == 0) {
+		value = binary_value(reader->doc, text);
+		if (value == NULL)
+			fail(reader, error, "`!!binary` that is no text");
+		return value;
+	}
+	if (tag == NULL ? !event->data.scalar.plain_implicit : !g_strv_contains(resolved_tags, tag))
+		return yyjson_mut_strncpy(reader->doc, text, len);
+	plain_resolve(text, len, &plain);
+	if (tag != NULL && !tag_allows(tag, plain.kind)) {
+		fail(reader, error, "a value that is not what its tag says");
+		return NULL;
+	}
+	return plain_value(reader->doc, &plain, text, len);
+}
+
+/* --- Events ------------------------------------------------------------------------------ */
+
+static gboolean on_scalar(struct reader *reader, const yaml_event_t *event, GError **error)
+{
+	gboolean merge_key = event->data.scalar.plain_implicit &&
+	                     strcmp((const char *)event->data.scalar.value, "<<") == 0;
+	struct anchor *anchor = anchor_new(reader, event->data.scalar.anchor);
+	yyjson_mut_val *value = scalar_value(reader, event, error);
+
+	if (value == NULL || !count_nodes(reader, 1, error))
+		return FALSE;
+	anchor_set(anchor, value, 1, 0);
+	return put(reader, value, 0, merge_key, error);
+}
+
+/*
+ * Copies what the anchor names. Its nodes are counted before they are copied, and its height is
+ * added to the depth here: aliases of aliases would otherwise grow beyond both limits.
+ */
+static gboolean on_alias(struct reader *reader, const yaml_event_t *event, GError **error)
+{
+	const struct anchor *anchor =
+	    g_hash_table_lookup(reader->anchors, event->data.alias.anchor);
+
+	if (anchor == NULL)
+		return fail(reader, error, "an alias without an anchor");
+	if (anchor->value == NULL)
+		return fail(reader, error, "an anchor that contains itself");
+	if (!count_nodes(reader, anchor->nodes, error))
+		return FALSE;
+	if (reader->frames->len + anchor->height > JSON_MAX_DEPTH)
+		return fail_large(reader, error, "is nested too deep by an alias");
+	return put(reader, yyjson_mut_val_mut_copy(reader->doc, anchor->value), anchor->height, FALSE,
+	    error);
+}
+
+static gboolean on_start(struct reader *reader, gboolean is_map, const yaml_char_t *name,
+    GError **error)
+{
+	struct frame frame = {.is_map = is_map, .nodes_before = reader->nodes, .height = 1};
+
+	if (reader->frames->len == JSON_MAX_DEPTH)
+		return fail_large(reader, error, "is nested too deep");
+	if (!count_nodes(reader, 1, error))
+		return FALSE;
+	frame.anchor = anchor_new(reader, name);
+	frame.values = g_ptr_array_new();
+	frame.keys = is_map ? g_ptr_array_new() : NULL;
+	g_array_append_val(reader->frames, frame);
+	return TRUE;
+}
+
+static gboolean on_end(struct reader *reader, GError **error)
+{
+	struct frame *frame = top_frame(reader);
+	yyjson_mut_val *container = frame_finish(reader, frame);
+	guint height = frame->height;
+
+	anchor_set(frame->anchor, container, reader->nodes - frame->nodes_before, height);
+	g_array_set_size(reader->frames, reader->frames->len - 1);
+	return put(reader, container, height, FALSE, error);
+}
+
+static void document_start(struct reader *reader)
+{
+	reader->doc = yyjson_mut_doc_new(NULL);
+	reader->root = NULL;
+	g_hash_table_remove_all(reader->anchors);
+	g_ptr_array_set_size(reader->anchor_pool, 0);
+}
+
+static gboolean document_end(struct reader *reader, GError **error)
+{
+	g_autoptr(yyjson_mut_doc) doc = g_steal_pointer(&reader->doc);
+	yyjson_doc *result;
+
+	if (reader->root == NULL || yyjson_mut_is_null(reader->root))
+		return TRUE;
+	yyjson_mut_doc_set_root(doc, reader->root);
+	result = yyjson_mut_doc_imut_copy(doc, NULL);
+	if (result == NULL)
+		return fail_large(reader, error, "does not fit into memory");
+	g_ptr_array_add(reader->docs, result);
+	return TRUE;
+}
+
+static gboolean on_event(struct reader *reader, const yaml_event_t *event, GError **error)
+{
+	reader->line = event->start_mark.line + 1;
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		document_start(reader);
+		return TRUE;
+	case YAML_DOCUMENT_END_EVENT:
+		return document_end(reader, error);
+	case YAML_SCALAR_EVENT:
+		return on_scalar(reader, event, error);
+	case YAML_ALIAS_EVENT:
+		return on_alias(reader, event, error);
+	case YAML_SEQUENCE_START_EVENT:
+		return on_start(reader, FALSE, event->data.sequence_start.anchor, error);
+	case YAML_MAPPING_START_EVENT:
+		return on_start(reader, TRUE, event->data.mapping_start.anchor, error);
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		return on_end(reader, error);
+	default:
+		return TRUE;
+	}
+}
+
+static gboolean read_events(struct reader *reader, GError **error)
+{
+	gboolean ok = TRUE, done = FALSE;
+
+	while (ok && !done) {
+		yaml_event_t event;
+
+		if (!yaml_parser_parse(&reader->parser, &event)) {
+			const char *problem = reader->parser.problem;
+
+			/* The input's decoder knows an offset only; it is at the mark, or near it. */
+			reader->line = (reader->parser.error == YAML_READER_ERROR
+			                       ? reader->parser.mark.line
+			                       : reader->parser.problem_mark.line) + 1;
+			return fail(reader, error, problem != NULL ? problem : "unreadable");
+		}
+		done = event.type == YAML_STREAM_END_EVENT;
+		ok = on_event(reader, &event, error);
+		yaml_event_delete(&event);
+	}
+	return ok;
+}
+
+/* --- JSON text --------------------------------------------------------------------------- */
+
+static gboolean array_has_twin_keys(yyjson_val *array);
+
+/* yyjson keeps both of two equal keys and finds the first; kubectl takes the last. */
+static gboolean has_twin_keys(yyjson_val *value)
+{
+	g_autoptr(GHashTable) seen = NULL;
+	yyjson_obj_iter iter;
+	yyjson_val *key;
+
+	if (yyjson_is_arr(value))
+		return array_has_twin_keys(value);
+	if (!yyjson_is_obj(value) || yyjson_obj_size(value) == 0)
+		return FALSE;
+	seen = g_hash_table_new(hash_str, g_str_equal);
+	yyjson_obj_iter_init(value, &iter);
+	while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+		if (!g_hash_table_add(seen, (gpointer)(guintptr)yyjson_get_str(key)) ||
+		    has_twin_keys(yyjson_obj_iter_get_val(key)))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static gboolean array_has_twin_keys(yyjson_val *array)
+{
+	yyjson_arr_iter iter;
+	yyjson_val *element;
+
+	yyjson_arr_iter_init(array, &iter);
+	while ((element = yyjson_arr_iter_next(&iter)) != NULL) {
+		if (has_twin_keys(element))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/*
+ * JSON is read as JSON where that works: YAML 1.1 lacks some of its escapes and long keys. What
+ * only looks like it (a flow mapping) or has a key twice is left to the YAML reader. NULL then.
+ */
+static GPtrArray *read_json(const char *text, gsize len)
+{
+	g_autoptr(GPtrArray) docs = NULL;
+	g_autoptr(yyjson_doc) doc = NULL;
+	gsize start = 0;
+
+	while (start < len && g_ascii_isspace(text[start]))
+		start++;
+	if (start == len || (text[start] != '{' && text[start] != '['))
+		return NULL;
+	doc = json_parse(text + start, len - start, NULL);
+	if (doc == NULL || has_twin_keys(yyjson_doc_get_root(doc)))
+		return NULL;
+	docs = g_ptr_array_new_with_free_func((GDestroyNotify)yyjson_doc_free);
+	g_ptr_array_add(docs, g_steal_pointer(&doc));
+	return g_steal_pointer(&docs);
+}
+
+GPtrArray *yaml_read(const char *text, gsize len, GError **error)
+{
+	struct reader reader = {0};
+	GPtrArray *json;
+	gboolean ok;
+
+	if (len > JSON_MAX_BYTES) {
+		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
+		    "YAML text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len, JSON_MAX_BYTES);
+		return NULL;
+	}
+	json = read_json(text, len);
+	if (json != NULL)
+		return json;
+	if (!yaml_parser_initialize(&reader.parser)) {
+		fail_large(&reader, error, "does not fit into memory");
+		return NULL;
+	}
+	yaml_parser_set_input_string(&reader.parser, (const yaml_char_t *)text, len);
+	reader.docs = g_ptr_array_new_with_free_func((GDestroyNotify)yyjson_doc_free);
+	reader.frames = g_array_new(FALSE, FALSE, sizeof(struct frame));
+	g_array_set_clear_func(reader.frames, frame_clear);
+	reader.anchors = g_hash_table_new_full(hash_str, g_str_equal, g_free, NULL);
+	reader.anchor_pool = g_ptr_array_new_with_free_func(g_free);
+
+	ok = read_events(&reader, error);
+
+	yaml_parser_delete(&reader.parser);
+	g_clear_pointer(&reader.doc, yyjson_mut_doc_free);
+	g_array_unref(reader.frames);
+	g_hash_table_unref(reader.anchors);
+	g_ptr_array_unref(reader.anchor_pool);
+	if (!ok)
+		g_clear_pointer(&reader.docs, g_ptr_array_unref);
+	return reader.docs;
+}
