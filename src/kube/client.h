@@ -40,7 +40,10 @@ struct kube_client_options {
 /* `loop` and `config` must outlive the client. */
 struct kube_client *kube_client_new(struct loop *loop, struct kube_config *config,
     const struct kube_client_options *options);
-/* After all callers returned; loop's thread or a stopped loop. */
+/*
+ * After all callers returned; loop's thread or a stopped loop. Open lists and watches get
+ * done(CANCELLED), and must not begin anew from there.
+ */
 void kube_client_free(struct kube_client *client);
 DEFINE_AUTO(kube_client, kube_client_free)
 

@@ -1,8 +1,8 @@
 /*
  * Where the API server is and who we are: kubeconfig files or the pod's service account.
  *
- * Ownership: a `struct kube_config *` is the caller's and immutable, except that kube_config_token()
- * reads a token file again when it is older than a minute (bound service account tokens rotate).
+ * Ownership: a `struct kube_config *` is the caller's and immutable, except that
+ * kube_config_authorization() reads a token file again when it is older than a minute (bound service account tokens rotate).
  * Threads: any.
  * Source: Kubernetes "Organizing Cluster Access Using kubeconfig Files"; client-go clientcmd for
  * the merging of several files (first wins) and relative paths (relative to their file).
@@ -35,7 +35,10 @@ struct kube_config *kube_config_load(const struct kube_config_options *options, 
 /* The same from one kubeconfig text, for tests and fuzzers; relative paths against `directory`. */
 struct kube_config *kube_config_parse(const char *text, gsize len, const char *directory,
     const struct kube_config_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* The pod's service account; `root` replaces "/var/run/secrets/kubernetes.io/serviceaccount". */
+/*
+ * The pod's service account, without a proxy; `root` replaces
+ * "/var/run/secrets/kubernetes.io/serviceaccount".
+ */
 struct kube_config *kube_config_in_cluster(const char *root, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 void kube_config_free(struct kube_config *config);

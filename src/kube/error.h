@@ -17,7 +17,8 @@ enum kube_error {
 	KUBE_ERROR_UNAUTHORIZED, /* 401: credentials are wrong or have expired */
 	KUBE_ERROR_RETRY,     /* 429, 5xx, no connection, time-out: later */
 	KUBE_ERROR_CANCELLED,
-	KUBE_ERROR_CONFIG,    /* kubeconfig: missing, unreadable, no such context */
+	KUBE_ERROR_CONFIG,    /* kubeconfig: missing, unreadable, no such context; or the server's
+	                         certificate does not fit to it */
 };
 #define KUBE_ERROR (kube_error_quark())
 GQuark kube_error_quark(void);

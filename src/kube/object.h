@@ -12,6 +12,10 @@
 #include "base/auto.h"
 #include "json/json.h"
 
+enum {
+	KUBE_OBJECT_MAX_BYTES = 2 * 1024 * 1024, /* of pruned text; etcd's own limit is 1.5 MiB */
+};
+
 struct kube_object {
 	gint refs;
 	const char *key;              /* "namespace/name", or "name" for cluster-scoped */
@@ -32,7 +36,10 @@ struct kube_object {
  */
 typedef void (*kube_prune_fn)(yyjson_mut_doc *doc, yyjson_mut_val *object);
 
-/* NULL: it has no metadata.name. One allocation holds everything. */
+/*
+ * NULL: it has no metadata.name, or its pruned text is over the limit. One allocation holds
+ * everything.
+ */
 struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune);
 struct kube_object *kube_object_ref(struct kube_object *object);
 void kube_object_unref(struct kube_object *object);
