@@ -4,7 +4,7 @@
  *   chunk "…}\n{"a":1"  then  "}\n"   ->   "…}"   and   "{"a":1}"
  *
  * Ownership: embed it; lines_done() frees the buffer. Threads: one at a time.
- * Limits: a line longer than `max_bytes` makes lines_feed() fail; nothing larger is ever held.
+ * Limits: a line longer than `max_bytes` (its "\r" counts) makes lines_feed() fail; nothing larger is ever held.
  */
 #ifndef BASE_LINES_H
 #define BASE_LINES_H
@@ -17,8 +17,8 @@ struct lines {
 };
 
 /*
- * Called for each whole line, without its "\n" or "\r\n". The bytes live until the callback
- * returns. FALSE stops the feeding.
+ * Called for each whole line that is not empty, without its "\n" or "\r\n". The bytes live until
+ * the callback returns. FALSE stops the feeding; what was left of the chunk is dropped.
  */
 typedef gboolean (*lines_fn)(void *data, const char *line, gsize len);
 

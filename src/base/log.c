@@ -2,6 +2,7 @@
 
 #include "base/timefmt.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -121,6 +122,8 @@ static void write_all(int fd, const char *data, gsize len)
 	while (len > 0) {
 		ssize_t n = write(fd, data, len);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return; /* There is nowhere left to say that the log is gone. */
 		data += n;

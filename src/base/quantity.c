@@ -1,88 +1,143 @@
 #include "base/quantity.h"
 
-#include <math.h>
 #include <string.h>
+
+enum {
+	INTEGER_DIGITS_MAX = 19,  /* of 2^63; leading zeros do not count */
+	FRACTION_DIGITS_MAX = 18, /* further ones only decide whether to round up */
+	EXPONENT_MAX = 18,
+};
+
+/* sign * mantissa * 2^binary * 10^decimal, with a little more than that if `more` is set. */
+struct number {
+	unsigned __int128 mantissa;
+	int binary;
+	int decimal;
+	gboolean negative;
+	gboolean more;
+};
 
 static const struct {
 	const char *suffix;
-	long double factor;
+	int binary;
+	int decimal;
 } suffixes[] = {
-    {"", 1.0L}, {"n", 1e-9L}, {"u", 1e-6L}, {"m", 1e-3L}, {"k", 1e3L}, {"M", 1e6L}, {"G", 1e9L},
-    {"T", 1e12L}, {"P", 1e15L}, {"E", 1e18L}, {"Ki", 1024.0L}, {"Mi", 1048576.0L},
-    {"Gi", 1073741824.0L}, {"Ti", 1099511627776.0L}, {"Pi", 1125899906842624.0L},
-    {"Ei", 1152921504606846976.0L},
+    {"", 0, 0}, {"n", 0, -9}, {"u", 0, -6}, {"m", 0, -3}, {"k", 0, 3}, {"M", 0, 6}, {"G", 0, 9},
+    {"T", 0, 12}, {"P", 0, 15}, {"E", 0, 18}, {"Ki", 10, 0}, {"Mi", 20, 0}, {"Gi", 30, 0},
+    {"Ti", 40, 0}, {"Pi", 50, 0}, {"Ei", 60, 0},
 };
 
-/* The digits with their point, at most 64 of them: enough for any 64-bit value with a fraction. */
-static gboolean take_number(const char **text, long double *ret_value)
+static void add_fraction_digit(struct number *number, int digit)
+{
+	if (number->decimal == -FRACTION_DIGITS_MAX) {
+		number->more |= digit != 0;
+		return;
+	}
+	number->mantissa = number->mantissa * 10 + (guint)digit;
+	number->decimal--;
+}
+
+/* Digits with a point among, before or after them. */
+static gboolean take_digits(const char **text, struct number *number)
 {
 	const char *p = *text;
-	long double value = 0, scale = 1;
-	gboolean any = FALSE, point = FALSE;
+	int integer_digits = 0;
+	gboolean any = FALSE;
 
-	for (; g_ascii_isdigit(*p) || (*p == '.' && !point); p++) {
-		if (p - *text > 64)
-			return FALSE;
-		if (*p == '.') {
-			point = TRUE;
-			continue;
-		}
+	for (; g_ascii_isdigit(*p); p++) {
 		any = TRUE;
-		value = value * 10 + (*p - '0');
-		if (point)
-			scale *= 10;
+		number->mantissa = number->mantissa * 10 + (guint)(*p - '0');
+		if (number->mantissa != 0 && ++integer_digits > INTEGER_DIGITS_MAX)
+			return FALSE;
+	}
+	if (*p == '.') {
+		for (p++; g_ascii_isdigit(*p); p++) {
+			any = TRUE;
+			add_fraction_digit(number, *p - '0');
+		}
 	}
 	*text = p;
-	*ret_value = value / scale;
 	return any;
 }
 
-static gboolean suffix_factor(const char *suffix, long double *ret_factor)
-{
-	if ((*suffix == 'e' || *suffix == 'E') && suffix[1] != '\0' && strcmp(suffix, "Ei") != 0) {
-		char *end;
-		gint64 exponent = g_ascii_strtoll(suffix + 1, &end, 10);
-
-		if (*end != '\0' || exponent > 18 || exponent < -18)
-			return FALSE;
-		*ret_factor = powl(10.0L, (long double)exponent);
-		return TRUE;
-	}
-	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
-		if (strcmp(suffixes[i].suffix, suffix) == 0) {
-			*ret_factor = suffixes[i].factor;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-static gboolean parse_scaled(const char *text, long double scale, gint64 *ret_value)
+/* e3, E-3, e+3. The whole rest of the text. */
+static gboolean take_exponent(const char *text, struct number *number)
 {
 	gboolean negative = *text == '-';
-	long double value, factor;
+	int exponent = 0;
 
 	if (*text == '-' || *text == '+')
 		text++;
-	if (!take_number(&text, &value) || !suffix_factor(text, &factor))
+	if (!g_ascii_isdigit(*text))
 		return FALSE;
-	value = value * factor * scale;
-	/* A trillionth of slack keeps 0.1 from becoming 0.1000...01 rounded up. */
-	value = ceill(value - value * 1e-15L);
-	if (!(value < 9223372036854775807.0L))
+	for (; g_ascii_isdigit(*text); text++) {
+		exponent = exponent * 10 + (*text - '0');
+		if (exponent > EXPONENT_MAX)
+			return FALSE;
+	}
+	number->decimal += negative ? -exponent : exponent;
+	return *text == '\0';
+}
+
+static gboolean take_suffix(const char *text, struct number *number)
+{
+	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		if (strcmp(suffixes[i].suffix, text) == 0) {
+			number->binary = suffixes[i].binary;
+			number->decimal += suffixes[i].decimal;
+			return TRUE;
+		}
+	}
+	if (*text == 'e' || *text == 'E')
+		return take_exponent(text + 1, number);
+	return FALSE;
+}
+
+/*
+ * Away from zero, as Kubernetes rounds. What overflows 128 bits on the way would overflow 64 in
+ * the end: the fraction has at most 18 digits and thousandths are the finest unit asked for.
+ */
+static gboolean to_integer(struct number number, gint64 *ret_value)
+{
+	unsigned __int128 value = number.mantissa, power = 1;
+
+	if (__builtin_mul_overflow(value, (unsigned __int128)1 << number.binary, &value))
 		return FALSE;
-	*ret_value = negative ? -(gint64)value : (gint64)value;
+	for (int i = 0; i < number.decimal; i++) {
+		if (__builtin_mul_overflow(value, (unsigned __int128)10, &value))
+			return FALSE;
+	}
+	for (int i = 0; i > number.decimal; i--) {
+		if (__builtin_mul_overflow(power, (unsigned __int128)10, &power))
+			return FALSE;
+	}
+	value = value / power + (value % power != 0 || number.more ? 1 : 0);
+	if (value > G_MAXINT64)
+		return FALSE;
+	*ret_value = number.negative ? -(gint64)value : (gint64)value;
 	return TRUE;
+}
+
+static gboolean parse(const char *text, int decimal, gint64 *ret_value)
+{
+	struct number number = {.negative = *text == '-'};
+
+	if (*text == '-' || *text == '+')
+		text++;
+	if (!take_digits(&text, &number) || !take_suffix(text, &number))
+		return FALSE;
+	number.decimal += decimal;
+	return to_integer(number, ret_value);
 }
 
 gboolean quantity_parse_milli(const char *text, gint64 *ret_milli)
 {
-	return parse_scaled(text, 1000.0L, ret_milli);
+	return parse(text, 3, ret_milli);
 }
 
 gboolean quantity_parse(const char *text, gint64 *ret_value)
 {
-	return parse_scaled(text, 1.0L, ret_value);
+	return parse(text, 0, ret_value);
 }
 
 char *quantity_format_bytes(gint64 bytes)
@@ -99,15 +154,15 @@ char *quantity_format_bytes(gint64 bytes)
 
 char *quantity_human_bytes(gint64 bytes)
 {
-	static const char *const names[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-	double value = (double)bytes;
+	static const char *const names[] = {"B", "KB", "MB", "GB", "TB"};
+	gint64 unit = 1;
 	guint step = 0;
 
-	while (value >= 999.5 && step + 1 < G_N_ELEMENTS(names)) {
-		value /= 1000;
+	while (bytes / unit >= 1000 && step + 1 < G_N_ELEMENTS(names)) {
+		unit *= 1000;
 		step++;
 	}
-	if (step == 0 || value >= 99.5)
-		return g_strdup_printf("%.0f %s", value, names[step]);
-	return g_strdup_printf("%.1f %s", value, names[step]);
+	if (bytes / unit >= 10 || bytes % unit == 0)
+		return g_strdup_printf("%" G_GINT64_FORMAT " %s", bytes / unit, names[step]);
+	return g_strdup_printf("%.1f %s", (double)bytes / (double)unit, names[step]);
 }
