@@ -52,4 +52,5 @@ need_go() {
 	step "$BUILD_LOG/go.log" "fetching Go $GO_VERSION by means of $old ($(go_version "$old"))" fetch_go "$old"
 	PATH=$CACHE/go/$GO_VERSION/bin:$PATH
 	export GOTOOLCHAIN=local
+	unset GOROOT
 }
