@@ -94,7 +94,7 @@ build_curl() {
 		--with-openssl --with-nghttp2 --with-zlib --with-zstd \
 		--with-ca-bundle=/etc/ssl/certs/ca-certificates.crt --without-ca-path \
 		--without-brotli --without-libpsl --without-libidn2 --without-libssh2 --without-librtmp \
-		--without-gssapi --without-nghttp3 --without-ngtcp2 \
+		--without-libgsasl --without-gssapi --without-nghttp3 --without-ngtcp2 \
 		--disable-ldap --disable-ldaps --disable-ftp --disable-file --disable-dict \
 		--disable-telnet --disable-tftp --disable-pop3 --disable-imap --disable-smb \
 		--disable-smtp --disable-gopher --disable-mqtt --disable-rtsp --disable-ipfs \
