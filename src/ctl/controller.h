@@ -1,7 +1,8 @@
 /*
  * A queue, its workers and the reconciler they call: controller-runtime's controller.
  *
- * Ownership: the caller's. Threads: reconcile() runs on worker threads, one per key at a time.
+ * Ownership: the caller's; it must outlive the informers it watches (free those first).
+ * Threads: reconcile() runs on worker threads, one per key at a time.
  */
 #ifndef CTL_CONTROLLER_H
 #define CTL_CONTROLLER_H
@@ -56,7 +57,10 @@ void controller_watch_mapped(struct controller *controller, struct informer *inf
 
 /* Starts the workers. */
 void controller_start(struct controller *controller);
-/* Lets running reconciles end, then joins the workers. Not on the loop's thread: they need it. */
+/*
+ * Lets running reconciles end, then joins the workers. Not on the loop's thread: they need it. For
+ * good: a stopped controller can't be started again.
+ */
 void controller_stop(struct controller *controller);
 
 #endif

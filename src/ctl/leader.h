@@ -6,7 +6,12 @@
  * should end. Another manager's clock is never compared with ours: only how long the Lease has
  * looked the same to us counts.
  *
- * Threads: callbacks run on the elector's own thread.
+ * Requests are made one after the other, so a request that hangs delays stopped_leading() and
+ * leader_stop() (never leader_may_write()): give the elector a client of its own whose deadline_ms
+ * is half of renew_deadline_ms, as controller-runtime does.
+ *
+ * Threads: callbacks run on the elector's own thread, which renews the Lease: they must be quick
+ * and must not call leader_stop().
  * Source: client-go tools/leaderelection.
  */
 #ifndef CTL_LEADER_H
@@ -36,7 +41,9 @@ struct leader *leader_start(struct kube_client *client, const struct clock *cloc
 gboolean leader_is_leading(struct leader *leader);
 /*
  * Still ours by our own clock right now? Writers ask before they write: a process that was paused
- * must not act on an old belief.
+ * must not act on an old belief. It ends renew_deadline_ms after the last renewal that succeeded
+ * was *begun*; another manager leads lease_duration_ms after that at the earliest, so what lies
+ * between (5 s) is there for writes already on their way and for clocks that run unevenly.
  */
 gboolean leader_may_write(struct leader *leader);
 /* Gives the Lease up if it is ours, ends the thread. Not on the loop's thread. */

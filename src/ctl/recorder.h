@@ -26,12 +26,23 @@ struct object_ref {
 /* `component` "ollama-operator", `instance` the pod's name. */
 struct recorder *recorder_new(struct kube_client *client, const struct clock *clock,
     const char *component, const char *instance);
-/* Writes what waits, for at most 2 s. */
+/*
+ * Writes what waits, for at most 2 s and the one request under way then: give the recorder a client
+ * whose deadline_ms suits the way the process ends. Not on the loop's thread.
+ */
 void recorder_free(struct recorder *recorder);
 DEFINE_AUTO(recorder, recorder_free)
 
 /* `type` "Normal" or "Warning", `reason` CamelCase, `message` a sentence (cut at 1 KiB). */
 void recorder_event(struct recorder *recorder, const struct object_ref *about, const char *type,
     const char *reason, const char *format, ...) G_GNUC_PRINTF(5, 6);
+
+struct recorder_stats {
+	guint64 written; /* created, or counted up */
+	guint64 limited; /* held back: their object had too many (25, then one in 5 minutes) */
+	guint64 dropped; /* the queue was full */
+	guint64 failed;  /* the API server would not have them, or could not be reached */
+};
+void recorder_get_stats(struct recorder *recorder, struct recorder_stats *ret_stats);
 
 #endif

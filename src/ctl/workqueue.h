@@ -34,13 +34,19 @@ void workqueue_add_rate_limited(struct workqueue *queue, const char *key);
 /* Success: the key's backoff starts anew. */
 void workqueue_forget(struct workqueue *queue, const char *key);
 
-/* Blocks for the next key, which is now being processed; the caller's. NULL: shut down. */
+/*
+ * Blocks for the next key, which is now being processed; the caller's. NULL: shut down. Delayed
+ * keys are waited for in the system's time whatever the clock: with a fake one, try_get.
+ */
 char *workqueue_get(struct workqueue *queue);
 /* The same without waiting; NULL also when nothing is due. */
 char *workqueue_try_get(struct workqueue *queue);
 void workqueue_done(struct workqueue *queue, const char *key);
 
-/* Wakes all getters; they get NULL. */
+/*
+ * Wakes all getters; they get NULL, and so does whoever comes later: unlike client-go's, the queue
+ * isn't emptied first. Adding does nothing from then on.
+ */
 void workqueue_shutdown(struct workqueue *queue);
 
 struct workqueue_stats {
