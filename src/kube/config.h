@@ -2,7 +2,8 @@
  * Where the API server is and who we are: kubeconfig files or the pod's service account.
  *
  * Ownership: a `struct kube_config *` is the caller's and immutable, except that
- * kube_config_authorization() reads a token file again when it is older than a minute (bound service account tokens rotate).
+ * kube_config_authorization() reads a token file again when it is older than a minute (bound
+ * service account tokens rotate).
  * Threads: any.
  * Source: Kubernetes "Organizing Cluster Access Using kubeconfig Files"; client-go clientcmd for
  * the merging of several files (first wins) and relative paths (relative to their file).
