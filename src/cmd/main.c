@@ -1,0 +1,52 @@
+/* ollama-operator: one binary, one verb per process of the system. */
+#include "cmd/cmd.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} verbs[] = {
+    {"manager", cmd_manager, "watch Models and make what they need (the controller)"},
+    {"store", cmd_store, "keep a node's weights: pull, verify, hand out"},
+    {"fetch", cmd_fetch, "init container: wait until this pod's model is on the node"},
+    {"probe", cmd_probe, "startup probe: load the model into the pod's own server"},
+    {"version", cmd_version, "print the version"},
+};
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "Ollama Operator %s: your Kubernetes cluster is one Ollama.\n\n"
+		     "usage: ollama-operator VERB [flags]\n\n",
+	    OPERATOR_VERSION);
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
+		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+	fprintf(out, "\n'ollama-operator VERB --help' tells its flags.\n");
+}
+
+int main(int argc, char **argv)
+{
+	/* A peer that hangs up shows as EPIPE where it is written to, not as a death. */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		print_help(stderr);
+		return 2;
+	}
+	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		return cmd_version(1, argv);
+	fprintf(stderr, "ollama-operator: there is no verb \"%s\"; see 'ollama-operator --help'\n",
+	    argv[1]);
+	return 2;
+}

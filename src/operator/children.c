@@ -1,0 +1,386 @@
+#include "operator/children.h"
+
+#include <string.h>
+
+/* The mount points inside a model's pod. */
+#define TOOLS_DIRECTORY "/ollama-operator"
+#define MODELS_DIRECTORY "/models"
+#define HOME_DIRECTORY "/home/ollama"
+
+enum { UNPRIVILEGED_ID = 65532 };
+
+/* ---- small builders ---- */
+
+static yyjson_mut_val *append_object(yyjson_mut_doc *doc, yyjson_mut_val *array)
+{
+	yyjson_mut_val *object = yyjson_mut_obj(doc);
+
+	yyjson_mut_arr_append(array, object);
+	return object;
+}
+
+static yyjson_mut_val *set_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key)
+{
+	yyjson_mut_val *array = yyjson_mut_arr(doc);
+
+	json_mut_set(doc, parent, key, array);
+	return array;
+}
+
+static void append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *text)
+{
+	yyjson_mut_arr_append(array, yyjson_mut_strcpy(doc, text));
+}
+
+static void copy_member(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
+    yyjson_val *value)
+{
+	if (value != NULL)
+		json_mut_set(doc, parent, key, yyjson_val_mut_copy(doc, value));
+}
+
+static yyjson_mut_val *new_body(yyjson_mut_doc *doc, const struct kube_resource *resource,
+    const struct model *model)
+{
+	g_autofree char *api_version = kube_resource_api_version(resource);
+	g_autofree char *name = model_child_name(model->name);
+	yyjson_mut_val *root = yyjson_mut_obj(doc);
+	yyjson_mut_val *metadata;
+
+	yyjson_mut_doc_set_root(doc, root);
+	json_mut_set_str(doc, root, "apiVersion", api_version);
+	json_mut_set_str(doc, root, "kind", resource->kind);
+	metadata = json_mut_object(doc, root, "metadata");
+	json_mut_set_str(doc, metadata, "name", name);
+	json_mut_set_str(doc, metadata, "namespace", model->namespace);
+	return root;
+}
+
+static void set_labels(yyjson_mut_doc *doc, yyjson_mut_val *metadata, const struct model *model)
+{
+	g_autofree char *app = model_child_name(model->name);
+	g_autofree char *name = model_label_value(model->name);
+	yyjson_mut_val *labels = json_mut_object(doc, metadata, "labels");
+
+	json_mut_set_str(doc, labels, LABEL_APP, app);
+	json_mut_set_str(doc, labels, LABEL_TYPE, "model");
+	json_mut_set_str(doc, labels, LABEL_MODEL, name);
+	json_mut_set_str(doc, labels, LABEL_MODEL_NAME, name);
+	json_mut_set_str(doc, labels, LABEL_MANAGED_BY, FIELD_MANAGER);
+}
+
+static void set_owner(yyjson_mut_doc *doc, yyjson_mut_val *metadata, const struct model *model)
+{
+	g_autofree char *api_version = kube_resource_api_version(&MODEL_RESOURCE);
+	yyjson_mut_val *owner = append_object(doc, set_array(doc, metadata, "ownerReferences"));
+
+	json_mut_set_str(doc, owner, "apiVersion", api_version);
+	json_mut_set_str(doc, owner, "kind", MODEL_RESOURCE.kind);
+	json_mut_set_str(doc, owner, "name", model->name);
+	json_mut_set_str(doc, owner, "uid", model->uid);
+	json_mut_set_bool(doc, owner, "controller", TRUE);
+	json_mut_set_bool(doc, owner, "blockOwnerDeletion", TRUE);
+}
+
+/* ---- the pod ---- */
+
+static void set_container_security(yyjson_mut_doc *doc, yyjson_mut_val *container)
+{
+	yyjson_mut_val *security = json_mut_object(doc, container, "securityContext");
+	yyjson_mut_val *capabilities = json_mut_object(doc, security, "capabilities");
+
+	json_mut_set_bool(doc, security, "allowPrivilegeEscalation", FALSE);
+	json_mut_set_bool(doc, security, "readOnlyRootFilesystem", TRUE);
+	append_str(doc, set_array(doc, capabilities, "drop"), "ALL");
+}
+
+static void set_pod_security(yyjson_mut_doc *doc, yyjson_mut_val *pod)
+{
+	yyjson_mut_val *security = json_mut_object(doc, pod, "securityContext");
+
+	json_mut_set_bool(doc, security, "runAsNonRoot", TRUE);
+	json_mut_set_int(doc, security, "runAsUser", UNPRIVILEGED_ID);
+	json_mut_set_int(doc, security, "runAsGroup", UNPRIVILEGED_ID);
+	json_mut_set_int(doc, security, "fsGroup", UNPRIVILEGED_ID);
+	json_mut_set_str(doc, json_mut_object(doc, security, "seccompProfile"), "type",
+	    "RuntimeDefault");
+}
+
+static void add_env(yyjson_mut_doc *doc, yyjson_mut_val *env, const char *name, const char *value)
+{
+	yyjson_mut_val *entry = append_object(doc, env);
+
+	json_mut_set_str(doc, entry, "name", name);
+	json_mut_set_str(doc, entry, "value", value);
+}
+
+static void add_pod_uid_env(yyjson_mut_doc *doc, yyjson_mut_val *env)
+{
+	yyjson_mut_val *entry = append_object(doc, env);
+	yyjson_mut_val *source = json_mut_object(doc, entry, "valueFrom");
+	yyjson_mut_val *field = json_mut_object(doc, source, "fieldRef");
+
+	json_mut_set_str(doc, entry, "name", "POD_UID");
+	json_mut_set_str(doc, field, "apiVersion", "v1");
+	json_mut_set_str(doc, field, "fieldPath", "metadata.uid");
+}
+
+static void add_mount(yyjson_mut_doc *doc, yyjson_mut_val *mounts, const char *name,
+    const char *path, gboolean read_only)
+{
+	yyjson_mut_val *mount = append_object(doc, mounts);
+
+	json_mut_set_str(doc, mount, "name", name);
+	json_mut_set_str(doc, mount, "mountPath", path);
+	if (read_only)
+		json_mut_set_bool(doc, mount, "readOnly", TRUE);
+}
+
+static void set_resource(yyjson_mut_doc *doc, yyjson_mut_val *container, const char *kind,
+    const char *name, const char *quantity)
+{
+	yyjson_mut_val *resources = json_mut_object(doc, container, "resources");
+
+	json_mut_set_str(doc, json_mut_object(doc, resources, kind), name, quantity);
+}
+
+/* The init container: waits until the node's store has the model and hands out its view. */
+static void add_fetch_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
+    const struct model *model, const struct operator_settings *settings)
+{
+	g_autofree char *model_key = g_strdup_printf("%s/%s", model->namespace, model->name);
+	yyjson_mut_val *container = append_object(doc, containers);
+	const char *const args[] = {"fetch", "--image", model->image_text, "--model", model_key,
+	    "--pull-policy", model->pull_policy, "--store", settings->store_url, "--install-to",
+	    TOOLS_DIRECTORY};
+	yyjson_mut_val *list;
+
+	json_mut_set_str(doc, container, "name", FETCH_CONTAINER);
+	json_mut_set_str(doc, container, "image", settings->image);
+	json_mut_set_str(doc, container, "imagePullPolicy", "IfNotPresent");
+	list = set_array(doc, container, "args");
+	for (gsize i = 0; i < G_N_ELEMENTS(args); i++)
+		append_str(doc, list, args[i]);
+	add_pod_uid_env(doc, set_array(doc, container, "env"));
+	add_mount(doc, set_array(doc, container, "volumeMounts"), "tools", TOOLS_DIRECTORY, FALSE);
+	set_resource(doc, container, "requests", "cpu", "10m");
+	set_resource(doc, container, "requests", "memory", "16Mi");
+	set_resource(doc, container, "limits", "memory", "64Mi");
+	set_container_security(doc, container);
+}
+
+static gboolean user_sets(const struct model *model, const char *name)
+{
+	yyjson_arr_iter iter;
+	yyjson_val *entry;
+
+	yyjson_arr_iter_init(model->extra_env, &iter);
+	while ((entry = yyjson_arr_iter_next(&iter)) != NULL) {
+		if (g_strcmp0(json_str(entry, "name", NULL), name) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Defaults first, then the user's entries; a default that the user sets is left out. */
+static void set_server_env(yyjson_mut_doc *doc, yyjson_mut_val *container,
+    const struct model *model)
+{
+	g_autofree char *context = g_strdup_printf("%" G_GINT64_FORMAT, model->context_length);
+	g_autofree char *parallel = g_strdup_printf("%" G_GINT64_FORMAT, model->parallel);
+	const struct {
+		const char *name;
+		const char *value;
+	} defaults[] = {
+	    {"HOME", HOME_DIRECTORY},
+	    {"OLLAMA_HOST", "0.0.0.0:11434"},
+	    {"OLLAMA_MODELS", MODELS_DIRECTORY},
+	    {"OLLAMA_NOPRUNE", "1"},
+	    {"OLLAMA_NO_CLOUD", "1"},
+	    {"OLLAMA_KEEP_ALIVE", model->keep_alive},
+	    {"OLLAMA_CONTEXT_LENGTH", context},
+	    {"OLLAMA_NUM_PARALLEL", parallel},
+	};
+	yyjson_mut_val *env = set_array(doc, container, "env");
+	yyjson_arr_iter iter;
+	yyjson_val *entry;
+
+	add_pod_uid_env(doc, env);
+	for (gsize i = 0; i < G_N_ELEMENTS(defaults); i++) {
+		if (!user_sets(model, defaults[i].name))
+			add_env(doc, env, defaults[i].name, defaults[i].value);
+	}
+	yyjson_arr_iter_init(model->extra_env, &iter);
+	while ((entry = yyjson_arr_iter_next(&iter)) != NULL)
+		yyjson_mut_arr_append(env, yyjson_val_mut_copy(doc, entry));
+	copy_member(doc, container, "envFrom", model->extra_env_from);
+}
+
+/*
+ * The startup probe loads the model into the pod's own server and succeeds when it is loaded: so
+ * a Ready pod answers at once. It may take as long as the largest model needs; a broken load fails
+ * early and is tried again, and after ten of them the container starts anew.
+ */
+static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const struct model *model)
+{
+	g_autofree char *name = reference_short(model->image);
+	yyjson_mut_val *startup = json_mut_object(doc, container, "startupProbe");
+	yyjson_mut_val *command =
+	    set_array(doc, json_mut_object(doc, startup, "exec"), "command");
+	static const char *const http_probes[] = {"readinessProbe", "livenessProbe"};
+
+	append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
+	append_str(doc, command, "probe");
+	append_str(doc, command, "--model");
+	append_str(doc, command, name);
+	json_mut_set_int(doc, startup, "periodSeconds", 2);
+	json_mut_set_int(doc, startup, "timeoutSeconds", 3600);
+	json_mut_set_int(doc, startup, "failureThreshold", 30);
+	for (gsize i = 0; i < G_N_ELEMENTS(http_probes); i++) {
+		yyjson_mut_val *probe = json_mut_object(doc, container, http_probes[i]);
+		yyjson_mut_val *get = json_mut_object(doc, probe, "httpGet");
+
+		json_mut_set_str(doc, get, "path", "/");
+		json_mut_set_str(doc, get, "port", "ollama");
+		json_mut_set_int(doc, probe, "periodSeconds", i == 0 ? 5 : 10);
+		json_mut_set_int(doc, probe, "timeoutSeconds", 5);
+		json_mut_set_int(doc, probe, "failureThreshold", i == 0 ? 3 : 6);
+	}
+}
+
+static void set_server_mounts(yyjson_mut_doc *doc, yyjson_mut_val *container)
+{
+	yyjson_mut_val *mounts = set_array(doc, container, "volumeMounts");
+	yyjson_mut_val *models = append_object(doc, mounts);
+
+	json_mut_set_str(doc, models, "name", "models");
+	json_mut_set_str(doc, models, "mountPath", MODELS_DIRECTORY);
+	/* `fetch` has the store make this link to the view before this container starts. */
+	json_mut_set_str(doc, models, "subPathExpr", "pods/$(POD_UID)");
+	json_mut_set_bool(doc, models, "readOnly", TRUE);
+	add_mount(doc, mounts, "tools", TOOLS_DIRECTORY, TRUE);
+	add_mount(doc, mounts, "home", HOME_DIRECTORY, FALSE);
+	add_mount(doc, mounts, "tmp", "/tmp", FALSE);
+}
+
+static void add_server_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
+    const struct model *model, const struct operator_settings *settings)
+{
+	yyjson_mut_val *container = append_object(doc, containers);
+	yyjson_mut_val *port;
+
+	json_mut_set_str(doc, container, "name", SERVER_CONTAINER);
+	json_mut_set_str(doc, container, "image",
+	    model->server_image != NULL ? model->server_image : settings->server_image);
+	json_mut_set_str(doc, container, "imagePullPolicy", "IfNotPresent");
+	append_str(doc, set_array(doc, container, "args"), "serve");
+	port = append_object(doc, set_array(doc, container, "ports"));
+	json_mut_set_str(doc, port, "name", "ollama");
+	json_mut_set_int(doc, port, "containerPort", OLLAMA_PORT);
+	json_mut_set_str(doc, port, "protocol", "TCP");
+	set_server_env(doc, container, model);
+	copy_member(doc, container, "resources", model->resources);
+	set_probes(doc, container, model);
+	set_server_mounts(doc, container);
+	set_container_security(doc, container);
+}
+
+static void set_volumes(yyjson_mut_doc *doc, yyjson_mut_val *pod,
+    const struct operator_settings *settings)
+{
+	static const char *const scratch[] = {"tools", "home", "tmp"};
+	yyjson_mut_val *volumes = set_array(doc, pod, "volumes");
+	yyjson_mut_val *volume = append_object(doc, volumes);
+	yyjson_mut_val *host_path = json_mut_object(doc, volume, "hostPath");
+
+	json_mut_set_str(doc, volume, "name", "models");
+	json_mut_set_str(doc, host_path, "path", settings->store_directory);
+	json_mut_set_str(doc, host_path, "type", "DirectoryOrCreate");
+	for (gsize i = 0; i < G_N_ELEMENTS(scratch); i++) {
+		volume = append_object(doc, volumes);
+		json_mut_set_str(doc, volume, "name", scratch[i]);
+		json_mut_object(doc, volume, "emptyDir");
+	}
+}
+
+static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct model *model,
+    const struct operator_settings *settings)
+{
+	yyjson_mut_val *metadata = json_mut_object(doc, template, "metadata");
+	yyjson_mut_val *pod = json_mut_object(doc, template, "spec");
+
+	set_labels(doc, metadata, model);
+	json_mut_set_str(doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_MODEL,
+	    model->name);
+	json_mut_set_bool(doc, pod, "automountServiceAccountToken", FALSE);
+	json_mut_set_bool(doc, pod, "enableServiceLinks", FALSE);
+	json_mut_set_int(doc, pod, "terminationGracePeriodSeconds", 30);
+	json_mut_set_str(doc, pod, "runtimeClassName", model->runtime_class);
+	copy_member(doc, pod, "imagePullSecrets", model->image_pull_secrets);
+	set_pod_security(doc, pod);
+	add_fetch_container(doc, set_array(doc, pod, "initContainers"), model, settings);
+	add_server_container(doc, set_array(doc, pod, "containers"), model, settings);
+	set_volumes(doc, pod, settings);
+}
+
+/* ---- the children ---- */
+
+static void set_selector(yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct model *model,
+    yyjson_val *existing)
+{
+	yyjson_val *selector = json_at(existing, "spec", "selector", NULL);
+	g_autofree char *app = NULL;
+	yyjson_mut_val *labels;
+
+	if (selector != NULL) {
+		copy_member(doc, spec, "selector", selector);
+		return;
+	}
+	app = model_child_name(model->name);
+	labels = json_mut_object(doc, json_mut_object(doc, spec, "selector"), "matchLabels");
+	json_mut_set_str(doc, labels, LABEL_APP, app);
+}
+
+yyjson_mut_doc *child_deployment(const struct model *model,
+    const struct operator_settings *settings, yyjson_val *existing)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = new_body(doc, &KUBE_DEPLOYMENTS, model);
+	yyjson_mut_val *metadata = json_mut_object(doc, root, "metadata");
+	yyjson_mut_val *spec = json_mut_object(doc, root, "spec");
+	yyjson_mut_val *rolling;
+
+	set_labels(doc, metadata, model);
+	set_owner(doc, metadata, model);
+	json_mut_set_int(doc, spec, "replicas", model->replicas);
+	set_selector(doc, spec, model, existing);
+	/* A new pod first, then the old one goes: an update leaves no gap. */
+	rolling = json_mut_object(doc, spec, "strategy");
+	json_mut_set_str(doc, rolling, "type", "RollingUpdate");
+	rolling = json_mut_object(doc, rolling, "rollingUpdate");
+	json_mut_set_int(doc, rolling, "maxSurge", 1);
+	json_mut_set_int(doc, rolling, "maxUnavailable", 0);
+	set_pod(doc, json_mut_object(doc, spec, "template"), model, settings);
+	return doc;
+}
+
+yyjson_mut_doc *child_service(const struct model *model)
+{
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *root = new_body(doc, &KUBE_SERVICES, model);
+	yyjson_mut_val *metadata = json_mut_object(doc, root, "metadata");
+	yyjson_mut_val *spec = json_mut_object(doc, root, "spec");
+	g_autofree char *app = model_child_name(model->name);
+	yyjson_mut_val *port;
+
+	set_labels(doc, metadata, model);
+	set_owner(doc, metadata, model);
+	json_mut_set_str(doc, spec, "type", "ClusterIP");
+	json_mut_set_str(doc, json_mut_object(doc, spec, "selector"), LABEL_APP, app);
+	port = append_object(doc, set_array(doc, spec, "ports"));
+	json_mut_set_str(doc, port, "name", "ollama");
+	json_mut_set_int(doc, port, "port", OLLAMA_PORT);
+	json_mut_set_str(doc, port, "protocol", "TCP");
+	json_mut_set_str(doc, port, "targetPort", "ollama");
+	return doc;
+}

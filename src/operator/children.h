@@ -1,0 +1,37 @@
+/*
+ * What a Model's children should look like: the bodies for server-side apply. Pure.
+ *
+ * Ownership: documents are the caller's. Threads: any.
+ */
+#ifndef OPERATOR_CHILDREN_H
+#define OPERATOR_CHILDREN_H
+
+#include "model/resource.h"
+#include "operator/settings.h"
+
+/* Labels and annotations; those of compat are also what users select by. */
+#define LABEL_APP "app"
+#define LABEL_TYPE "ollama.ayaka.io/type"
+#define LABEL_MODEL "model.ollama.ayaka.io"
+#define LABEL_MODEL_NAME "model.ollama.ayaka.io/name"
+#define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
+/* The Model's whole name on its pods: a label may be too short for it. */
+#define ANNOTATION_MODEL "ollama.ayaka.io/model"
+#define CHILD_SELECTOR LABEL_TYPE "=model"
+
+#define FIELD_MANAGER "ollama-operator"
+#define SERVER_CONTAINER "server"
+#define FETCH_CONTAINER "fetch"
+
+enum { OLLAMA_PORT = 11434 };
+
+/*
+ * `existing` is the Deployment as observed or NULL: its selector, which is immutable, is kept. The
+ * Model's image must be valid.
+ */
+yyjson_mut_doc *child_deployment(const struct model *model,
+    const struct operator_settings *settings, yyjson_val *existing);
+
+yyjson_mut_doc *child_service(const struct model *model);
+
+#endif

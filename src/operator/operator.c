@@ -1,0 +1,234 @@
+#include "operator/operator.h"
+
+#include "base/hash.h"
+#include "model/resource.h"
+#include "operator/children.h"
+#include "operator/prune.h"
+#include "operator/pull_watcher.h"
+#include "operator/reconciler.h"
+
+#include <string.h>
+
+enum {
+	/* Progress in bytes reaches the status at most this often per Model. */
+	PROGRESS_EVERY_MS = 2000,
+	SYNC_POLL_MS = 20,
+};
+
+enum informer_index { MODELS, DEPLOYMENTS, SERVICES, PODS, STORES, N_INFORMERS };
+
+struct operator {
+	struct operator_deps deps;
+	const struct operator_settings *settings;
+	struct informer *informers[N_INFORMERS];
+	struct http_client *store_client;
+	struct pulls *pulls;
+	struct pull_watcher *pull_watcher;
+	struct reconciler *reconciler;
+	struct controller *controller;
+	gint stopping;
+};
+
+/* ---- who wants to know ---- */
+
+/* The Model's key of one of its pods: "namespace/model", from the annotation that we gave it. */
+static char *model_key_of_pod(const struct kube_object *pod, yyjson_val *body)
+{
+	const char *model = json_str(body, "metadata", "annotations", ANNOTATION_MODEL, NULL);
+
+	return model == NULL ? NULL : g_strdup_printf("%s/%s", pod->namespace, model);
+}
+
+static void map_pod_to_model(void *data, struct kube_object *pod, struct workqueue *queue)
+{
+	g_autoptr(yyjson_doc) body = kube_object_parse(pod);
+	g_autofree char *key = model_key_of_pod(pod, yyjson_doc_get_root(body));
+
+	(void)data;
+	if (key != NULL)
+		workqueue_add(queue, key);
+}
+
+/* Models are found by the image that they want, as the stores name it. */
+static char *image_of_model(const struct kube_object *object, yyjson_val *body)
+{
+	const char *text = json_str(body, "spec", "image", NULL);
+	AUTO(reference) image = text == NULL ? NULL : reference_parse(text, NULL);
+
+	(void)object;
+	return image == NULL ? NULL : reference_full(image);
+}
+
+static void pull_changed(void *data, const char *image, gboolean at_once)
+{
+	struct operator *operator = data;
+	g_autoptr(GPtrArray) models =
+	    cache_by_index(informer_cache(operator->informers[MODELS]), image);
+	struct workqueue *queue = controller_queue(operator->controller);
+
+	for (guint i = 0; i < models->len; i++) {
+		const struct kube_object *model = models->pdata[i];
+
+		if (at_once)
+			workqueue_add(queue, model->key);
+		else
+			workqueue_add_after(queue, model->key, PROGRESS_EVERY_MS);
+	}
+}
+
+/* ---- life ---- */
+
+static struct informer *make_informer(struct operator *operator,
+    const struct informer_options *options)
+{
+	return informer_new(operator->deps.loop, operator->deps.client, operator->deps.clock, options);
+}
+
+static void make_informers(struct operator *operator)
+{
+	const struct operator_settings *settings = operator->settings;
+	const struct informer_options options[N_INFORMERS] = {
+	    [MODELS] = {.resource = &MODEL_RESOURCE, .namespace = settings->watch_namespace,
+		.prune = prune_model, .index = image_of_model},
+	    [DEPLOYMENTS] = {.resource = &KUBE_DEPLOYMENTS, .namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR, .prune = prune_deployment},
+	    [SERVICES] = {.resource = &KUBE_SERVICES, .namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR, .prune = prune_service},
+	    [PODS] = {.resource = &KUBE_PODS, .namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR, .prune = prune_pod, .index = model_key_of_pod},
+	    [STORES] = {.resource = &KUBE_PODS, .namespace = settings->namespace,
+		.label_selector = settings->store_selector, .prune = prune_pod},
+	};
+
+	for (guint i = 0; i < N_INFORMERS; i++)
+		operator->informers[i] = make_informer(operator, &options[i]);
+}
+
+static void make_reconciler(struct operator *operator)
+{
+	const struct reconciler_deps deps = {
+	    .client = operator->deps.client,
+	    .recorder = operator->deps.recorder,
+	    .clock = operator->deps.clock,
+	    .models = informer_cache(operator->informers[MODELS]),
+	    .deployments = informer_cache(operator->informers[DEPLOYMENTS]),
+	    .services = informer_cache(operator->informers[SERVICES]),
+	    .pods = informer_cache(operator->informers[PODS]),
+	    .pulls = operator->pulls,
+	    .settings = operator->settings,
+	    .may_write = operator->deps.may_write,
+	    .may_write_data = operator->deps.may_write_data,
+	};
+
+	operator->reconciler = reconciler_new(&deps);
+}
+
+static void make_controller(struct operator *operator)
+{
+	const struct controller_options options = {
+	    .name = "model",
+	    .workers = operator->settings->workers,
+	    .reconcile = reconciler_run,
+	    .data = operator->reconciler,
+	};
+
+	operator->controller = controller_new(operator->deps.clock, operator->deps.log, &options);
+	controller_watch(operator->controller, operator->informers[MODELS]);
+	controller_watch_owned(operator->controller, operator->informers[DEPLOYMENTS],
+	    MODEL_RESOURCE.kind);
+	controller_watch_owned(operator->controller, operator->informers[SERVICES],
+	    MODEL_RESOURCE.kind);
+	controller_watch_mapped(operator->controller, operator->informers[PODS], map_pod_to_model,
+	    NULL);
+}
+
+static void make_pull_watcher(struct operator *operator)
+{
+	const struct pull_watcher_options options = {
+	    .client = operator->store_client,
+	    .pulls = operator->pulls,
+	    .log = operator->deps.log,
+	    .port = operator->settings->store_port,
+	    .changed = pull_changed,
+	    .data = operator,
+	};
+
+	operator->pull_watcher = pull_watcher_new(operator->deps.loop, &options);
+	informer_add_handler(operator->informers[STORES], &PULL_WATCHER_HANDLER,
+	    operator->pull_watcher);
+}
+
+struct operator *operator_new(const struct operator_deps *deps,
+    const struct operator_settings *settings)
+{
+	struct operator *operator = g_new0(struct operator, 1);
+
+	operator->deps = *deps;
+	operator->settings = settings;
+	operator->pulls = pulls_new();
+	operator->store_client = http_client_new(deps->loop, "ollama-operator/" OPERATOR_VERSION);
+	make_informers(operator);
+	make_reconciler(operator);
+	make_controller(operator);
+	make_pull_watcher(operator);
+	for (guint i = 0; i < N_INFORMERS; i++)
+		informer_start(operator->informers[i]);
+	return operator;
+}
+
+void operator_free(struct operator *operator)
+{
+	if (operator == NULL)
+		return;
+	for (guint i = 0; i < N_INFORMERS; i++)
+		informer_stop(operator->informers[i]);
+	pull_watcher_free(operator->pull_watcher);
+	controller_free(operator->controller);
+	reconciler_free(operator->reconciler);
+	for (guint i = 0; i < N_INFORMERS; i++)
+		informer_free(operator->informers[i]);
+	http_client_free(operator->store_client);
+	pulls_free(operator->pulls);
+	g_free(operator);
+}
+
+/* Stores are not waited for: without them a Model's weights are unknown, not wrong. */
+gboolean operator_has_synced(struct operator *operator)
+{
+	for (guint i = 0; i < STORES; i++) {
+		if (!informer_has_synced(operator->informers[i]))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+char *operator_problem(struct operator *operator)
+{
+	for (guint i = 0; i < N_INFORMERS; i++) {
+		char *problem = informer_last_error(operator->informers[i]);
+
+		if (problem != NULL)
+			return problem;
+	}
+	return NULL;
+}
+
+gboolean operator_start_working(struct operator *operator)
+{
+	/* Why: a short poll. It ends with the first lists, and runs once in a process's life. */
+	while (!operator_has_synced(operator)) {
+		if (g_atomic_int_get(&operator->stopping))
+			return FALSE;
+		g_usleep(SYNC_POLL_MS * 1000);
+	}
+	if (g_atomic_int_get(&operator->stopping))
+		return FALSE;
+	controller_start(operator->controller);
+	return TRUE;
+}
+
+void operator_stop_working(struct operator *operator)
+{
+	g_atomic_int_set(&operator->stopping, 1);
+	controller_stop(operator->controller);
+}

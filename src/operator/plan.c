@@ -1,0 +1,220 @@
+#include "operator/plan.h"
+
+#include "base/quantity.h"
+#include "operator/children.h"
+#include "operator/pulls.h"
+#include "operator/status.h"
+
+#include <string.h>
+
+void action_free(struct action *action)
+{
+	if (action == NULL)
+		return;
+	g_free(action->name);
+	g_free(action->body);
+	g_free(action->reason);
+	g_free(action->message);
+	g_free(action);
+}
+
+static GPtrArray *new_list(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))action_free);
+}
+
+/* ---- children ---- */
+
+/*
+ * Ours: owned by this very Model; or by nobody, but with the labels of a Model's child, as the
+ * predecessor's objects are.
+ */
+static gboolean belongs_to(yyjson_val *child, const struct model *model)
+{
+	yyjson_val *owners = json_at(child, "metadata", "ownerReferences", NULL);
+	g_autofree char *label = model_label_value(model->name);
+	yyjson_arr_iter iter;
+	yyjson_val *owner;
+
+	yyjson_arr_iter_init(owners, &iter);
+	while ((owner = yyjson_arr_iter_next(&iter)) != NULL) {
+		if (g_strcmp0(json_str(owner, "uid", NULL), model->uid) == 0)
+			return TRUE;
+	}
+	return yyjson_arr_size(owners) == 0 &&
+	       g_strcmp0(json_str(child, "metadata", "labels", LABEL_MODEL_NAME, NULL), label) == 0;
+}
+
+/* Covered in all that we say, and not on its way out. */
+static gboolean is_as_wanted(yyjson_val *child, yyjson_mut_doc *wanted)
+{
+	g_autoptr(yyjson_doc) fixed = yyjson_mut_doc_imut_copy(wanted, NULL);
+	yyjson_val *root = yyjson_doc_get_root(fixed);
+
+	return child != NULL && json_str(child, "metadata", "deletionTimestamp", NULL) == NULL &&
+	       json_covers(json_at(child, "metadata", NULL), json_at(root, "metadata", NULL)) &&
+	       json_covers(json_at(child, "spec", NULL), json_at(root, "spec", NULL));
+}
+
+static void plan_child(GPtrArray *actions, const struct kube_resource *resource,
+    yyjson_val *child, yyjson_mut_doc *wanted)
+{
+	struct action *action;
+
+	if (is_as_wanted(child, wanted))
+		return;
+	action = g_new0(struct action, 1);
+	action->kind = ACTION_APPLY;
+	action->resource = resource;
+	action->creates = child == NULL;
+	action->name = g_strdup(yyjson_mut_get_str(yyjson_mut_obj_get(
+	    yyjson_mut_obj_get(yyjson_mut_doc_get_root(wanted), "metadata"), "name")));
+	action->body = json_mut_print(yyjson_mut_doc_get_root(wanted), &action->body_len);
+	g_ptr_array_add(actions, action);
+}
+
+static char *refusal(const struct kube_resource *resource, yyjson_val *child,
+    const struct model *model)
+{
+	const char *name = json_str(child, "metadata", "name", NULL);
+
+	if (child == NULL || belongs_to(child, model))
+		return NULL;
+	return g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, or give "
+			       "the Model another name",
+	    resource->kind, model->namespace, name);
+}
+
+GPtrArray *plan_children(const struct observed *observed,
+    const struct operator_settings *settings, char **ret_refused,
+    const char **ret_refused_reason)
+{
+	const struct model *model = observed->model;
+	GPtrArray *actions = new_list();
+	g_autoptr(yyjson_mut_doc) deployment = NULL;
+	g_autoptr(yyjson_mut_doc) service = NULL;
+
+	*ret_refused = NULL;
+	*ret_refused_reason = NULL;
+	/* Children of a Model that goes are the garbage collector's. */
+	if (model->deleting || model->image == NULL)
+		return actions;
+	*ret_refused = refusal(&KUBE_DEPLOYMENTS, observed->deployment, model);
+	if (*ret_refused == NULL)
+		*ret_refused = refusal(&KUBE_SERVICES, observed->service, model);
+	if (*ret_refused != NULL) {
+		*ret_refused_reason = "NameTaken";
+		return actions;
+	}
+	deployment = child_deployment(model, settings, observed->deployment);
+	plan_child(actions, &KUBE_DEPLOYMENTS, observed->deployment, deployment);
+	service = child_service(model);
+	plan_child(actions, &KUBE_SERVICES, observed->service, service);
+	return actions;
+}
+
+/* ---- status ---- */
+
+static void add_event(GPtrArray *actions, const char *type, const char *reason, char *take_message)
+{
+	struct action *action = g_new0(struct action, 1);
+
+	action->kind = ACTION_EVENT;
+	action->event_type = type;
+	action->reason = g_strdup(reason);
+	action->message = take_message;
+	g_ptr_array_add(actions, action);
+}
+
+static gboolean condition_is_true(yyjson_val *condition)
+{
+	return g_strcmp0(json_str(condition, "status", NULL), "True") == 0;
+}
+
+/* An Event when weights have arrived, or when it became clear why they cannot. */
+static void plan_pull_event(GPtrArray *actions, const struct model *model, yyjson_val *after)
+{
+	yyjson_val *was = status_condition(model->status, "Pulled");
+	yyjson_val *is = status_condition(after, "Pulled");
+	const char *reason = json_str(is, "reason", NULL);
+	g_autofree char *size = NULL;
+
+	if (condition_is_true(is) && !condition_is_true(was)) {
+		size = quantity_human_bytes(json_int(after, 0, "size", NULL));
+		add_event(actions, "Normal", "Pulled",
+		    g_strdup_printf("%s (%s) is on its nodes", model->image_text, size));
+	} else if (g_strcmp0(json_str(is, "status", NULL), "False") == 0 &&
+		   g_strcmp0(reason, "Pulling") != 0 &&
+		   (g_strcmp0(reason, json_str(was, "reason", NULL)) != 0 ||
+		       g_strcmp0(json_str(is, "message", NULL), json_str(was, "message", NULL)) != 0)) {
+		add_event(actions, "Warning", reason, g_strdup(json_str(is, "message", NULL)));
+	}
+}
+
+static void plan_progress_events(GPtrArray *actions, const struct model *model, yyjson_val *after)
+{
+	yyjson_val *was = status_condition(model->status, "Available");
+	yyjson_val *is = status_condition(after, "Available");
+	yyjson_val *progress_was = status_condition(model->status, "Progressing");
+	yyjson_val *progress_is = status_condition(after, "Progressing");
+	const char *reason = json_str(progress_is, "reason", NULL);
+
+	if (condition_is_true(is) && !condition_is_true(was))
+		add_event(actions, "Normal", "Loaded",
+		    g_strdup_printf("the model answers at %s", json_str(after, "url", NULL)));
+	if (condition_is_true(was) && !condition_is_true(is) && model->replicas > 0)
+		add_event(actions, "Warning", "Unavailable", g_strdup(json_str(is, "message", NULL)));
+	if (g_strcmp0(json_str(progress_is, "status", NULL), "False") == 0 &&
+	    g_strcmp0(reason, "PullFailed") != 0 &&
+	    g_strcmp0(reason, json_str(progress_was, "reason", NULL)) != 0)
+		add_event(actions, "Warning", reason, g_strdup(json_str(progress_is, "message", NULL)));
+}
+
+static struct action *status_action(const struct model *model, yyjson_mut_doc *status)
+{
+	g_autofree char *api_version = kube_resource_api_version(&MODEL_RESOURCE);
+	yyjson_mut_val *root = yyjson_mut_obj(status);
+	yyjson_mut_val *metadata = yyjson_mut_obj(status);
+	struct action *action = g_new0(struct action, 1);
+
+	json_mut_set_str(status, root, "apiVersion", api_version);
+	json_mut_set_str(status, root, "kind", MODEL_RESOURCE.kind);
+	json_mut_set(status, root, "metadata", metadata);
+	json_mut_set_str(status, metadata, "name", model->name);
+	json_mut_set_str(status, metadata, "namespace", model->namespace);
+	/* Another Model of the same name must not get this one's status. */
+	json_mut_set_str(status, metadata, "uid", model->uid);
+	json_mut_set(status, root, "status", yyjson_mut_doc_get_root(status));
+	action->kind = ACTION_STATUS;
+	action->body = json_mut_print(root, &action->body_len);
+	return action;
+}
+
+GPtrArray *plan_status(const struct observed *observed, const char *refused,
+    const char *refused_reason)
+{
+	const struct model *model = observed->model;
+	const struct status_input input = {
+	    .model = model,
+	    .deployment = observed->deployment,
+	    .pods = observed->pods,
+	    .pulls = observed->pulls,
+	    .refused = refused,
+	    .refused_reason = refused_reason,
+	    .now_us = observed->now_us,
+	};
+	GPtrArray *actions = new_list();
+	g_autoptr(yyjson_mut_doc) status = NULL;
+	g_autoptr(yyjson_doc) after = NULL;
+
+	if (model->deleting)
+		return actions;
+	status = status_compute(&input);
+	after = yyjson_mut_doc_imut_copy(status, NULL);
+	if (status_same(model->status, yyjson_doc_get_root(after)))
+		return actions;
+	g_ptr_array_add(actions, status_action(model, status));
+	plan_pull_event(actions, model, yyjson_doc_get_root(after));
+	plan_progress_events(actions, model, yyjson_doc_get_root(after));
+	return actions;
+}

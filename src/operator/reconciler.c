@@ -1,0 +1,323 @@
+#include "operator/reconciler.h"
+
+#include "base/hash.h"
+#include "model/resource.h"
+#include "operator/children.h"
+#include "operator/plan.h"
+
+#include <string.h>
+
+struct reconciler {
+	struct reconciler_deps deps;
+	/*
+	 * What the last apply of a child said and which generation it gave: the API server may write
+	 * a value differently than we do ("1000m" as "1"), which is no reason to apply it for ever.
+	 * Only saves requests: after a restart each child is applied once more.
+	 */
+	GMutex lock;
+	GHashTable *applied; /* "plural/namespace/name" -> struct applied */
+};
+
+struct applied {
+	guint64 body_hash;
+	gint64 generation;
+	char *uid;
+};
+
+static void applied_free(gpointer data)
+{
+	struct applied *applied = data;
+
+	g_free(applied->uid);
+	g_free(applied);
+}
+
+struct reconciler *reconciler_new(const struct reconciler_deps *deps)
+{
+	struct reconciler *reconciler = g_new0(struct reconciler, 1);
+
+	reconciler->deps = *deps;
+	g_mutex_init(&reconciler->lock);
+	reconciler->applied = g_hash_table_new_full(hash_str, g_str_equal, g_free, applied_free);
+	return reconciler;
+}
+
+void reconciler_free(struct reconciler *reconciler)
+{
+	if (reconciler == NULL)
+		return;
+	g_hash_table_unref(reconciler->applied);
+	g_mutex_clear(&reconciler->lock);
+	g_free(reconciler);
+}
+
+/* ---- what was applied last ---- */
+
+static char *applied_key(const struct model *model, const struct action *action)
+{
+	return g_strdup_printf("%s/%s/%s", action->resource->plural, model->namespace, action->name);
+}
+
+static gboolean was_just_applied(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, yyjson_val *child)
+{
+	g_autofree char *key = applied_key(model, action);
+	guint64 body_hash = hash_bytes(action->body, action->body_len);
+	struct applied *last;
+	gboolean same;
+
+	g_mutex_lock(&reconciler->lock);
+	last = g_hash_table_lookup(reconciler->applied, key);
+	same = last != NULL && child != NULL && last->body_hash == body_hash &&
+	       json_int(child, 0, "metadata", "generation", NULL) == last->generation &&
+	       g_strcmp0(json_str(child, "metadata", "uid", NULL), last->uid) == 0;
+	g_mutex_unlock(&reconciler->lock);
+	return same;
+}
+
+static void remember_applied(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, yyjson_val *stored)
+{
+	struct applied *applied = g_new0(struct applied, 1);
+
+	applied->body_hash = hash_bytes(action->body, action->body_len);
+	applied->generation = json_int(stored, 0, "metadata", "generation", NULL);
+	applied->uid = g_strdup(json_str(stored, "metadata", "uid", NULL));
+	g_mutex_lock(&reconciler->lock);
+	g_hash_table_replace(reconciler->applied, applied_key(model, action), applied);
+	g_mutex_unlock(&reconciler->lock);
+}
+
+static void forget_applied(struct reconciler *reconciler, const char *key)
+{
+	g_autofree char *namespace = g_path_get_dirname(key);
+	g_autofree char *base = g_path_get_basename(key);
+	g_autofree char *child = model_child_name(base);
+	static const struct kube_resource *const kinds[] = {&KUBE_DEPLOYMENTS, &KUBE_SERVICES};
+
+	g_mutex_lock(&reconciler->lock);
+	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		g_autofree char *entry =
+		    g_strdup_printf("%s/%s/%s", kinds[i]->plural, namespace, child);
+
+		g_hash_table_remove(reconciler->applied, entry);
+	}
+	g_mutex_unlock(&reconciler->lock);
+}
+
+/* ---- doing ---- */
+
+static gboolean check_may_write(struct reconciler *reconciler, GError **error)
+{
+	if (reconciler->deps.may_write == NULL ||
+	    reconciler->deps.may_write(reconciler->deps.may_write_data))
+		return TRUE;
+	g_set_error(error, KUBE_ERROR, KUBE_ERROR_RETRY, "not the leader any more");
+	return FALSE;
+}
+
+/*
+ * A child that our cache does not know is asked for once before it is made: our watches see only
+ * objects with our labels, and an apply would silently take over anybody's.
+ */
+static gboolean is_free(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, char **ret_refused, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(yyjson_doc) there = kube_get(reconciler->deps.client, action->resource,
+	    model->namespace, action->name, &problem);
+	yyjson_val *root = yyjson_doc_get_root(there);
+	const char *owner;
+
+	if (kube_error_is(problem, KUBE_ERROR_NOT_FOUND))
+		return TRUE;
+	if (there == NULL) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return FALSE;
+	}
+	owner = json_str(yyjson_arr_get_first(json_at(root, "metadata", "ownerReferences", NULL)),
+	    "uid", NULL);
+	if (g_strcmp0(owner, model->uid) == 0)
+		return TRUE;
+	*ret_refused = g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, "
+				       "or give the Model another name",
+	    action->resource->kind, model->namespace, action->name);
+	return FALSE;
+}
+
+static void record(struct reconciler *reconciler, const struct model *model, const char *type,
+    const char *reason, const char *message)
+{
+	g_autofree char *api_version = kube_resource_api_version(&MODEL_RESOURCE);
+	const struct object_ref about = {
+	    .api_version = api_version,
+	    .kind = MODEL_RESOURCE.kind,
+	    .namespace = model->namespace,
+	    .name = model->name,
+	    .uid = model->uid,
+	};
+
+	recorder_event(reconciler->deps.recorder, &about, type, reason, "%s", message);
+}
+
+/* FALSE: an error to retry, or with *ret_refused set a refusal to report. */
+static gboolean apply_child(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, char **ret_refused, GError **error)
+{
+	g_autoptr(yyjson_doc) stored = NULL;
+	g_autofree char *message = NULL;
+
+	if (!check_may_write(reconciler, error))
+		return FALSE;
+	if (action->creates && !is_free(reconciler, model, action, ret_refused, error))
+		return FALSE;
+	stored = kube_apply(reconciler->deps.client, action->resource, model->namespace, action->name,
+	    NULL, action->body, action->body_len, TRUE, error);
+	if (stored == NULL)
+		return FALSE;
+	remember_applied(reconciler, model, action, yyjson_doc_get_root(stored));
+	message = g_strdup_printf("%s %s %s", action->creates ? "created" : "updated",
+	    action->resource->kind, action->name);
+	record(reconciler, model, "Normal", action->creates ? "Created" : "Updated", message);
+	return TRUE;
+}
+
+static yyjson_val *child_of(const struct observed *observed, const struct kube_resource *resource)
+{
+	return resource == &KUBE_DEPLOYMENTS ? observed->deployment : observed->service;
+}
+
+/*
+ * What the API server will never take as it is ends in the status, in its own words; what may
+ * work later is an error.
+ */
+static gboolean explain_refusal(GError **problem, char **ret_refused, const char **ret_reason)
+{
+	if (kube_error_is(*problem, KUBE_ERROR_INVALID))
+		*ret_reason = "Invalid";
+	else if (kube_error_is(*problem, KUBE_ERROR_DENIED))
+		*ret_reason = "Forbidden";
+	else
+		return FALSE;
+	*ret_refused = g_strdup((*problem)->message);
+	g_clear_error(problem);
+	return TRUE;
+}
+
+static gboolean do_children(struct reconciler *reconciler, const struct observed *observed,
+    char **ret_refused, const char **ret_reason, GError **error)
+{
+	g_autoptr(GPtrArray) actions =
+	    plan_children(observed, reconciler->deps.settings, ret_refused, ret_reason);
+
+	for (guint i = 0; i < actions->len && *ret_refused == NULL; i++) {
+		const struct action *action = actions->pdata[i];
+		GError *problem = NULL;
+
+		if (was_just_applied(reconciler, observed->model, action,
+			child_of(observed, action->resource)))
+			continue;
+		if (apply_child(reconciler, observed->model, action, ret_refused, &problem))
+			continue;
+		if (*ret_refused != NULL) {
+			*ret_reason = "NameTaken";
+		} else if (!explain_refusal(&problem, ret_refused, ret_reason)) {
+			g_propagate_error(error, problem);
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+static gboolean do_status(struct reconciler *reconciler, const struct observed *observed,
+    const char *refused, const char *refused_reason, GError **error)
+{
+	g_autoptr(GPtrArray) actions = plan_status(observed, refused, refused_reason);
+
+	for (guint i = 0; i < actions->len; i++) {
+		const struct action *action = actions->pdata[i];
+		g_autoptr(yyjson_doc) stored = NULL;
+
+		if (action->kind == ACTION_EVENT) {
+			record(reconciler, observed->model, action->event_type, action->reason,
+			    action->message);
+			continue;
+		}
+		if (!check_may_write(reconciler, error))
+			return FALSE;
+		stored = kube_apply(reconciler->deps.client, &MODEL_RESOURCE,
+		    observed->model->namespace, observed->model->name, "status", action->body,
+		    action->body_len, TRUE, error);
+		if (stored == NULL)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* ---- gathering ---- */
+
+static yyjson_doc *parse_cached(struct cache *cache, const char *namespace, const char *name)
+{
+	g_autofree char *key = g_strdup_printf("%s/%s", namespace, name);
+	AUTO(kube_object) object = cache_get(cache, key);
+
+	return object == NULL ? NULL : kube_object_parse(object);
+}
+
+static gboolean run_for(struct reconciler *reconciler, const struct model *model,
+    struct reconcile_result *ret_result, GError **error)
+{
+	const struct reconciler_deps *deps = &reconciler->deps;
+	g_autofree char *key = g_strdup_printf("%s/%s", model->namespace, model->name);
+	g_autofree char *child = model_child_name(model->name);
+	g_autofree char *image = model->image == NULL ? NULL : reference_full(model->image);
+	g_autoptr(yyjson_doc) deployment = parse_cached(deps->deployments, model->namespace, child);
+	g_autoptr(yyjson_doc) service = parse_cached(deps->services, model->namespace, child);
+	g_autoptr(GPtrArray) pods = cache_by_index(deps->pods, key);
+	g_autoptr(GPtrArray) pulls = pulls_for_image(deps->pulls, image == NULL ? "" : image);
+	const struct observed observed = {
+	    .model = model,
+	    .deployment = yyjson_doc_get_root(deployment),
+	    .service = yyjson_doc_get_root(service),
+	    .pods = pods,
+	    .pulls = pulls,
+	    .now_us = clock_wall_us(deps->clock),
+	};
+	g_autofree char *refused = NULL;
+	const char *reason = NULL;
+
+	if (!do_children(reconciler, &observed, &refused, &reason, error))
+		return FALSE;
+	/* Nothing we watch will tell when somebody else's object goes away. */
+	if (refused != NULL)
+		ret_result->requeue_after_ms = 30 * 1000;
+	return do_status(reconciler, &observed, refused, reason, error);
+}
+
+gboolean reconciler_run(void *data, const char *key, struct reconcile_result *ret_result,
+    GError **error)
+{
+	struct reconciler *reconciler = data;
+	AUTO(kube_object) object = cache_get(reconciler->deps.models, key);
+	AUTO(model) model = NULL;
+	g_autoptr(GError) problem = NULL;
+
+	if (object == NULL) {
+		forget_applied(reconciler, key);
+		return TRUE;
+	}
+	model = model_from_object(object, error);
+	if (model == NULL)
+		return FALSE;
+	if (run_for(reconciler, model, ret_result, &problem))
+		return TRUE;
+	/* Deleted meanwhile, or another one under its name: the watch will tell. */
+	if (kube_error_is(problem, KUBE_ERROR_NOT_FOUND) || kube_error_is(problem, KUBE_ERROR_CONFLICT)) {
+		AUTO(kube_object) now = cache_get(reconciler->deps.models, key);
+
+		if (now == NULL || strcmp(now->uid, model->uid) != 0)
+			return TRUE;
+	}
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return FALSE;
+}
