@@ -16,23 +16,25 @@ ARCH=${3:-$NATIVE}
 PREFIX=/opt/static/$ARCH
 export LC_ALL=C.UTF-8 TZ=UTC
 
+# Why b_pie=false: it adds -pie to the link, which cancels the -static-pie of -Dstatic=true. That
+# option compiles everything as -fPIE, which the room's archives would lose to meson's -fPIC.
 strip=/usr/bin/strip
 set -- -Dstatic=true -Dtests=false -Dbuildtype=release -Doptimization=2 -Db_pie=false \
-	-Db_sanitize=none -Dc_args="-ffile-prefix-map=$SOURCE=. -ffile-prefix-map=$BUILD=build"
+	-Db_staticpic=false -Db_sanitize=none -Dc_args="-ffile-prefix-map=$SOURCE=. -ffile-prefix-map=$BUILD=build"
 if [ "$ARCH" = "$NATIVE" ]; then
 	export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig"
 else
 	set -- "$@" --cross-file "$PREFIX/cross.ini"
 	strip=$(sed -n "s/^strip = '\(.*\)'/\1/p" "$PREFIX/cross.ini")
 fi
-# Why b_pie=false: it adds -pie to the link, which cancels the -static-pie of -Dstatic=true.
 
 if [ -e "$BUILD/meson-private/coredata.dat" ]; then
 	meson setup --reconfigure "$BUILD" "$SOURCE" "$@"
 else
 	meson setup "$BUILD" "$SOURCE" "$@"
 fi
-ninja -C "$BUILD" -j "${JOBS:-2}"
+# -k 0: this compiler is newer than the one of the daily build, so show all that it minds at once.
+ninja -C "$BUILD" -k 0 -j "${JOBS:-2}"
 
 binary=$(find "$BUILD/src" -name ollama-operator -type f | head -n 1)
 [ -n "$binary" ] || { echo "static-compile.sh: the build made no ollama-operator" >&2; exit 1; }
