@@ -6,7 +6,7 @@ go_version() { # GO: prints its version, like 1.26.8, or nothing
 }
 
 new_enough() { # VERSION
-	[ -n "$1" ] && [ "$(printf '%s\n' "$GO_LEAST" "$1" | sort -V | head -n 1)" = "$GO_LEAST" ]
+	[ -n "$1" ] && [ "$(printf '%s\n' "$GO_LEAST" "$1" | sort -V | sed -n 1p)" = "$GO_LEAST" ]
 }
 
 # Fetches the toolchain as what it is, a module: through the machine's own

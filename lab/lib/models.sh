@@ -58,7 +58,7 @@ llama_debs() { # DIRECTORY
 	rm -rf "$1" "$apt/debs"
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/debs" "$1"
 	mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format "\$(COMPONENT) \$(REPO_URI)" \
-		'Created-By: Packages' 'Origin: Debian' | awk '$1 == "main" && !/security/ { print $2; exit }')}
+		'Created-By: Packages' 'Origin: Debian' | awk '$1 == "main" && !/security/ && !n++ { print $2 }')}
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
 	opts=(-o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::preferencesparts=/dev/null -o "Dir::State::lists=$apt/lists"
