@@ -22,7 +22,11 @@ static void locate(const char *text, gsize pos, guint *ret_line, guint *ret_colu
 	*ret_column = column;
 }
 
-/* yyjson has no depth limit of its own; our walkers recurse, so depth is bounded here, once. */
+/*
+ * yyjson has no depth limit of its own; our walkers recurse, so depth is bounded here, once. Looks
+ * no further than the end of the first array or object: what follows is refused or not yet asked
+ * for, and a text of many values is not searched once for each.
+ */
 static gboolean depth_ok(const char *text, gsize len)
 {
 	int depth = 0;
@@ -41,8 +45,8 @@ static gboolean depth_ok(const char *text, gsize len)
 		} else if (c == '{' || c == '[') {
 			if (++depth > JSON_MAX_DEPTH)
 				return FALSE;
-		} else if (c == '}' || c == ']') {
-			depth--;
+		} else if ((c == '}' || c == ']') && --depth <= 0) {
+			break;
 		}
 	}
 	return TRUE;
@@ -109,12 +113,14 @@ yyjson_val *json_at(yyjson_val *root, ...)
 
 const char *json_str(yyjson_val *root, ...)
 {
+	const char *text;
 	va_list keys;
 
 	va_start(keys, root);
 	root = walk(root, keys);
 	va_end(keys);
-	return yyjson_get_str(root);
+	text = yyjson_get_str(root);
+	return text != NULL && strlen(text) == yyjson_get_len(root) ? text : NULL;
 }
 
 gint64 json_int(yyjson_val *root, gint64 fallback, ...)
@@ -124,7 +130,9 @@ gint64 json_int(yyjson_val *root, gint64 fallback, ...)
 	va_start(keys, fallback);
 	root = walk(root, keys);
 	va_end(keys);
-	return yyjson_is_int(root) ? yyjson_get_sint(root) : fallback;
+	if (!yyjson_is_int(root) || (yyjson_is_uint(root) && yyjson_get_uint(root) > G_MAXINT64))
+		return fallback;
+	return yyjson_get_sint(root);
 }
 
 gboolean json_bool(yyjson_val *root, gboolean fallback, ...)
@@ -157,8 +165,14 @@ yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, con
 void json_mut_set_str(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
     const char *text)
 {
-	if (text != NULL)
-		json_mut_set(doc, parent, key, yyjson_mut_strcpy(doc, text));
+	g_autofree char *valid = NULL;
+
+	if (text == NULL)
+		return;
+	/* Text of a process or a peer may be anything; what is no UTF-8 could not be printed. */
+	if (!g_utf8_validate(text, -1, NULL))
+		text = valid = g_utf8_make_valid(text, -1);
+	json_mut_set(doc, parent, key, yyjson_mut_strcpy(doc, text));
 }
 
 void json_mut_set_int(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gint64 value)
@@ -235,6 +249,19 @@ static gboolean array_covers(yyjson_val *observed, yyjson_val *desired)
 	return TRUE;
 }
 
+static gboolean is_negative(yyjson_val *integer)
+{
+	return yyjson_is_sint(integer) && yyjson_get_sint(integer) < 0;
+}
+
+/* Integers exactly, also those that a double cannot tell apart. */
+static gboolean numbers_equal(yyjson_val *a, yyjson_val *b)
+{
+	if (yyjson_is_int(a) && yyjson_is_int(b))
+		return is_negative(a) == is_negative(b) && yyjson_get_uint(a) == yyjson_get_uint(b);
+	return yyjson_get_num(a) == yyjson_get_num(b);
+}
+
 gboolean json_covers(yyjson_val *observed, yyjson_val *desired)
 {
 	if (desired == NULL || yyjson_is_null(desired))
@@ -247,7 +274,6 @@ gboolean json_covers(yyjson_val *observed, yyjson_val *desired)
 	if (yyjson_is_arr(desired))
 		return yyjson_is_arr(observed) && array_covers(observed, desired);
 	if (yyjson_is_num(desired))
-		return yyjson_is_num(observed) &&
-		       yyjson_get_num(observed) == yyjson_get_num(desired);
+		return yyjson_is_num(observed) && numbers_equal(observed, desired);
 	return yyjson_equals(observed, desired);
 }

@@ -44,10 +44,13 @@ yyjson_doc *json_parse_first(const char *text, gsize len, gsize *ret_used, GErro
  */
 yyjson_val *json_at(yyjson_val *root, ...) G_GNUC_NULL_TERMINATED;
 
-/* The string there, borrowed; NULL when it is missing or no string. */
+/*
+ * The string there, borrowed; NULL when it is missing, no string, or holds a NUL (which would cut
+ * it, and pass for a shorter name).
+ */
 const char *json_str(yyjson_val *root, ...) G_GNUC_NULL_TERMINATED;
 
-/* The integer there, `fallback` when it is missing or no integer. */
+/* The integer there, `fallback` when it is missing, no integer, or beyond 63 bits. */
 gint64 json_int(yyjson_val *root, gint64 fallback, ...) G_GNUC_NULL_TERMINATED;
 
 /* The truth there, `fallback` when it is missing or no boolean. */
@@ -56,7 +59,10 @@ gboolean json_bool(yyjson_val *root, gboolean fallback, ...) G_GNUC_NULL_TERMINA
 /* The object under `key` of a mutable object, made if it is missing. Keys and values are copied. */
 yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key);
 
-/* parent[key] = text, replacing what was there; NULL text leaves it as it is. Both are copied. */
+/*
+ * parent[key] = text, replacing what was there; NULL text leaves it as it is. Both are copied;
+ * bytes of `text` that are no UTF-8 become U+FFFD.
+ */
 void json_mut_set_str(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
     const char *text);
 void json_mut_set_int(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gint64 value);

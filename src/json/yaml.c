@@ -247,10 +247,17 @@ static yyjson_mut_val *frame_finish(struct reader *reader, struct frame *frame)
 
 /* --- Values ------------------------------------------------------------------------------ */
 
+/* Whole, and exact in a double; a negative zero would lose its sign as an integer. */
+static gboolean is_whole(double real)
+{
+	const double whole_max = 9007199254740992.0; /* 2^53 */
+
+	return real == trunc(real) && fabs(real) <= whole_max && !(real == 0 && signbit(real));
+}
+
 /* Whole numbers are written without a fraction, as Kubernetes' reader does; infinity is refused. */
 static yyjson_mut_val *value_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
 {
-	const double whole_max = 9007199254740992.0; /* 2^53 */
 	double real;
 
 	if (!yyjson_mut_is_real(value))
@@ -258,9 +265,7 @@ static yyjson_mut_val *value_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
 	real = yyjson_mut_get_real(value);
 	if (!isfinite(real))
 		return NULL;
-	if (real != trunc(real) || fabs(real) > whole_max || (real == 0 && signbit(real)))
-		return value;
-	return yyjson_mut_sint(doc, (gint64)real);
+	return is_whole(real) ? yyjson_mut_sint(doc, (gint64)real) : value;
 }
 
 /* Hands a finished node to whatever is open. `merge_key`: it is an unquoted `<<`. */
@@ -525,40 +530,46 @@ static gboolean read_events(struct reader *reader, GError **error)
 
 /* --- JSON text --------------------------------------------------------------------------- */
 
-static gboolean array_has_twin_keys(yyjson_val *array);
+static gboolean settle_array(yyjson_val *array);
 
-/* yyjson keeps both of two equal keys and finds the first; kubectl takes the last. */
-static gboolean has_twin_keys(yyjson_val *value)
+/*
+ * Makes parsed JSON what YAML would be: whole numbers without a fraction. FALSE if a key is there
+ * twice, of which yyjson would find the first, and kubectl takes the last.
+ */
+static gboolean settle(yyjson_val *value)
 {
 	g_autoptr(GHashTable) seen = NULL;
 	yyjson_obj_iter iter;
 	yyjson_val *key;
 
 	if (yyjson_is_arr(value))
-		return array_has_twin_keys(value);
+		return settle_array(value);
+	if (yyjson_is_real(value) && is_whole(yyjson_get_real(value)))
+		yyjson_set_sint(value, (gint64)yyjson_get_real(value));
 	if (!yyjson_is_obj(value) || yyjson_obj_size(value) == 0)
-		return FALSE;
+		return TRUE;
 	seen = g_hash_table_new(hash_str, g_str_equal);
 	yyjson_obj_iter_init(value, &iter);
 	while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+		/* Two keys that differ only after a NUL count as twins: the YAML reader can tell. */
 		if (!g_hash_table_add(seen, (gpointer)(guintptr)yyjson_get_str(key)) ||
-		    has_twin_keys(yyjson_obj_iter_get_val(key)))
-			return TRUE;
+		    !settle(yyjson_obj_iter_get_val(key)))
+			return FALSE;
 	}
-	return FALSE;
+	return TRUE;
 }
 
-static gboolean array_has_twin_keys(yyjson_val *array)
+static gboolean settle_array(yyjson_val *array)
 {
 	yyjson_arr_iter iter;
 	yyjson_val *element;
 
 	yyjson_arr_iter_init(array, &iter);
 	while ((element = yyjson_arr_iter_next(&iter)) != NULL) {
-		if (has_twin_keys(element))
-			return TRUE;
+		if (!settle(element))
+			return FALSE;
 	}
-	return FALSE;
+	return TRUE;
 }
 
 /*
@@ -576,7 +587,7 @@ static GPtrArray *read_json(const char *text, gsize len)
 	if (start == len || (text[start] != '{' && text[start] != '['))
 		return NULL;
 	doc = json_parse(text + start, len - start, NULL);
-	if (doc == NULL || has_twin_keys(yyjson_doc_get_root(doc)))
+	if (doc == NULL || !settle(yyjson_doc_get_root(doc)))
 		return NULL;
 	docs = g_ptr_array_new_with_free_func((GDestroyNotify)yyjson_doc_free);
 	g_ptr_array_add(docs, g_steal_pointer(&doc));

@@ -183,7 +183,7 @@ void plain_resolve(const char *text, gsize len, struct plain *ret_plain)
 		resolve_real(bare, ret_plain);
 }
 
-/* 1:30 and 190:20:30.5, which YAML 1.1 counts in base 60. */
+/* 1:30 and 190:20:30.5, which YAML 1.1 counts in base 60; 80:80 it does not. */
 static gboolean looks_base60(const char *text)
 {
 	gsize parts = 0;
@@ -192,11 +192,12 @@ static gboolean looks_base60(const char *text)
 		text++;
 	if (!g_ascii_isdigit(*text))
 		return FALSE;
-	text += strspn(text, "0123456789_");
-	while (*text == ':' && g_ascii_isdigit(text[1])) {
-		text++;
-		skip_digits(&text);
-		parts++;
+	for (text += strspn(text, "0123456789_"); *text == ':'; parts++) {
+		const char *part = ++text;
+		gsize digits = skip_digits(&text);
+
+		if (digits == 0 || digits > 2 || (digits == 2 && *part > '5'))
+			return FALSE;
 	}
 	if (parts > 0 && *text == '.')
 		text += 1 + strspn(text + 1, "0123456789_");

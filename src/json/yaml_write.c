@@ -59,30 +59,32 @@ static void emit_word(yaml_emitter_t *emitter, yyjson_val *value)
 	free(text);
 }
 
+static int key_class(char c)
+{
+	return g_ascii_isalpha(c) ? 2 : g_ascii_isdigit(c) ? 1 : 0;
+}
+
 /*
- * kubectl's order of keys: letters come last, runs of digits count as numbers. `key2` is before
- * `key10`, `app.kubernetes.io` before `appVersion`.
+ * kubectl's order of keys: signs before digits before letters, runs of digits count as numbers.
+ * `key2` is before `key10`, `app.kubernetes.io` before `appVersion`.
  */
 static int compare_keys(gconstpointer a, gconstpointer b)
 {
 	const char *left = yyjson_get_str(*(yyjson_val *const *)a);
 	const char *right = yyjson_get_str(*(yyjson_val *const *)b);
-	gboolean left_letter, right_letter;
 
 	while (*left != '\0' && *left == *right) {
 		left++;
 		right++;
 	}
+	if (*left != '\0' && *right != '\0' && key_class(*left) != key_class(*right))
+		return key_class(*left) - key_class(*right);
 	if (g_ascii_isdigit(*left) && g_ascii_isdigit(*right)) {
 		gsize left_run = strspn(left, "0123456789"), right_run = strspn(right, "0123456789");
 
 		if (left_run != right_run)
 			return left_run < right_run ? -1 : 1;
 	}
-	left_letter = g_ascii_isalpha(*left);
-	right_letter = g_ascii_isalpha(*right);
-	if (*left != '\0' && *right != '\0' && left_letter != right_letter)
-		return left_letter ? 1 : -1;
 	return (int)(guchar)*left - (int)(guchar)*right;
 }
 
