@@ -50,7 +50,7 @@ import time
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 KINDS = ("status", "truncate", "corrupt", "stall", "reset", "delay")
-CHUNK = 256 * 1024
+CHUNK = 1 << 20
 
 
 @dataclasses.dataclass
@@ -155,6 +155,13 @@ def parse_range(text, size):
     if int(first) >= size or (last and int(last) < int(first)):
         return None
     return int(first), min(int(last or size - 1), size - 1)
+
+
+def piece(source, offset, size):
+    """A piece of bytes or of an open file."""
+    if isinstance(source, bytes):
+        return source[offset:offset + size]
+    return os.pread(source.fileno(), size, offset)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -266,7 +273,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.head(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": digest_of(data)}, len(data))
         if self.command == "GET":
-            self.send_body(lambda offset, size: data[offset:offset + size], 0, len(data), fault)
+            self.send_body(data, 0, len(data), fault)
 
     def serve_blob(self, digest, asked, fault):
         path, settings = self.registry.blob(digest), self.registry.settings
@@ -294,22 +301,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(status, headers, length)
         if self.command == "GET":
             with open(path, "rb") as file:
-                self.send_body(lambda offset, size: os.pread(file.fileno(), size, offset),
-                               span[0], length, fault)
+                self.send_body(file, span[0], length, fault)
 
-    def send_body(self, read, first, length, fault):
-        """Send `length` bytes from `first` on, as the fault wants it."""
+    def send_body(self, source, first, length, fault):
+        """Send `length` bytes of bytes or a file from `first` on, as the fault wants it."""
         cut = length
         if fault and fault.kind in ("truncate", "stall", "reset", "corrupt"):
             cut = min(length, fault.after if fault.after is not None else length // 2)
         self.wfile.flush()
-        self.send_bytes(read, first, cut)
+        self.send_bytes(source, first, cut)
         if not fault or fault.kind not in ("truncate", "stall", "reset", "corrupt"):
             return
         if fault.kind == "corrupt":
             if cut < length:
-                self.wfile.write(bytes([read(first + cut, 1)[0] ^ 0xFF]))
-                self.send_bytes(read, first + cut + 1, length - cut - 1)
+                self.wfile.write(bytes([piece(source, first + cut, 1)[0] ^ 0xFF]))
+                self.send_bytes(source, first + cut + 1, length - cut - 1)
             return
         if fault.kind == "stall":
             self.registry.stopping.wait(fault.seconds)
@@ -317,19 +323,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_hard()
         self.close_connection = True
 
-    def send_bytes(self, read, first, length):
-        step = CHUNK
-        if self.registry.settings.rate > 0:     # Some twenty pieces a second.
-            step = max(1024, min(CHUNK, int(self.registry.settings.rate / 20)))
+    def send_bytes(self, source, first, length):
+        rate = self.registry.settings.rate
+        # Some twenty pieces a second.
+        step = max(1024, min(CHUNK, int(rate / 20))) if rate > 0 else CHUNK
+        plain_file = not isinstance(source, bytes) and self.scheme == "http" and rate <= 0
         done = 0
         while done < length:
-            data = read(first + done, min(step, length - done))
-            if not data:
+            want = min(step, length - done)
+            if plain_file:      # The kernel copies: a test of speed measures the client.
+                size = os.sendfile(self.connection.fileno(), source.fileno(), first + done, want)
+            else:
+                data = piece(source, first + done, want)
+                size = len(data)
+                self.registry.throttle(size)
+                self.wfile.write(data)
+            if size == 0:
                 raise OSError("the file has become shorter")
-            self.registry.throttle(len(data))
-            self.wfile.write(data)
-            done += len(data)
-            self.sent += len(data)
+            done += size
+            self.sent += size
 
     # -- tokens ------------------------------------------------------------
 
