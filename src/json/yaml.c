@@ -1,39 +1,14 @@
 #include "json/yaml.h"
 
 #include "base/hash.h"
+#include "json/yaml_frame_priv.h"
 #include "json/yaml_priv.h"
 
-#include <math.h>
 #include <string.h>
 #include <yaml.h>
 
 enum {
-	NODES_MAX = 1000000,    /* of all documents, copies made by aliases included */
-	KEYS_BEFORE_INDEX = 32, /* larger mappings look their keys up in a hash table */
-	KEY_DIGITS_MAX = 9,     /* enough to tell any two 32-bit floats apart */
-};
-
-/* A node that was given a name. Its value is NULL while it is still open, so a cycle shows. */
-struct anchor {
-	yyjson_mut_val *value;
-	guint nodes;
-	guint height;
-};
-
-/*
- * A mapping or sequence that is being read. Values are kept aside and become a yyjson container
- * when it ends: yyjson links children into lists, so replacing one there would mean a search.
- */
-struct frame {
-	gboolean is_map;
-	gboolean merging;      /* the key was `<<` */
-	yyjson_mut_val *key;   /* of the value that comes next, in a mapping */
-	GPtrArray *keys;       /* yyjson_mut_val, NULL in a sequence */
-	GPtrArray *values;     /* yyjson_mut_val */
-	GHashTable *index;     /* key to its place + 1, NULL while there are few */
-	struct anchor *anchor; /* borrowed, NULL without a name */
-	guint nodes_before;
-	guint height; /* of the highest child + 1 */
+	NODES_MAX = 1000000, /* of all documents, copies made by aliases included */
 };
 
 struct reader {
@@ -48,27 +23,9 @@ struct reader {
 	gsize line; /* of the event at hand, from 1 */
 };
 
-static void frame_clear(gpointer data)
+static void clear_frame(gpointer data)
 {
-	struct frame *frame = data;
-
-	g_clear_pointer(&frame->keys, g_ptr_array_unref);
-	g_clear_pointer(&frame->values, g_ptr_array_unref);
-	g_clear_pointer(&frame->index, g_hash_table_unref);
-}
-
-static guint key_hash(gconstpointer data)
-{
-	yyjson_mut_val *key = (yyjson_mut_val *)(guintptr)data; /* yyjson's getters know no const. */
-
-	return (guint)hash_bytes(yyjson_mut_get_str(key), yyjson_mut_get_len(key));
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	yyjson_mut_val *left = (yyjson_mut_val *)(guintptr)a, *right = (yyjson_mut_val *)(guintptr)b;
-
-	return yyjson_mut_equals_strn(left, yyjson_mut_get_str(right), yyjson_mut_get_len(right));
+	frame_clear(data);
 }
 
 static gboolean fail(const struct reader *reader, GError **error, const char *problem)
@@ -100,99 +57,7 @@ static struct frame *top_frame(const struct reader *reader)
 	return &g_array_index(reader->frames, struct frame, reader->frames->len - 1);
 }
 
-/* --- Mappings ---------------------------------------------------------------------------- */
-
-/*
- * A fraction as a key gets the shortest decimal text that reads back as the same 32-bit float,
- * which is what Kubernetes' reader makes of it.
- */
-static char *real_key_text(double real)
-{
-	char text[64];
-	int digits, exponent;
-	const char *mark;
-
-	if (!isfinite(real))
-		return g_strdup(isnan(real) ? ".nan" : real > 0 ? ".inf" : "-.inf");
-	for (digits = 0; digits < KEY_DIGITS_MAX - 1; digits++) {
-		char form[] = {'%', '.', (char)('0' + digits), 'e', '\0'};
-
-		g_ascii_formatd(text, sizeof(text), form, real);
-		if ((float)g_ascii_strtod(text, NULL) == (float)real)
-			break;
-	}
-	mark = strchr(text, 'e');
-	exponent = mark == NULL ? 0 : (int)g_ascii_strtoll(mark + 1, NULL, 10);
-	if (exponent >= -4 && exponent < 6) {
-		char form[] = {'%', '.', '0', '0', 'f', '\0'};
-		int decimals = MAX(0, digits - exponent);
-
-		form[2] = (char)('0' + decimals / 10);
-		form[3] = (char)('0' + decimals % 10);
-		g_ascii_formatd(text, sizeof(text), form, real);
-	}
-	return g_strdup(text);
-}
-
-/* JSON has only strings as keys: a resolved scalar becomes its text. NULL: it cannot be a key. */
-static yyjson_mut_val *key_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
-{
-	g_autofree char *text = NULL;
-
-	if (yyjson_mut_is_str(value))
-		return value;
-	if (yyjson_mut_is_bool(value))
-		return yyjson_mut_str(doc, yyjson_mut_get_bool(value) ? "true" : "false");
-	if (yyjson_mut_is_uint(value))
-		text = g_strdup_printf("%" G_GUINT64_FORMAT, yyjson_mut_get_uint(value));
-	else if (yyjson_mut_is_sint(value))
-		text = g_strdup_printf("%" G_GINT64_FORMAT, yyjson_mut_get_sint(value));
-	else if (yyjson_mut_is_real(value))
-		text = real_key_text(yyjson_mut_get_real(value));
-	return text == NULL ? NULL : yyjson_mut_strcpy(doc, text);
-}
-
-static void build_index(struct frame *frame)
-{
-	frame->index = g_hash_table_new(key_hash, key_equal);
-	for (guint i = 0; i < frame->keys->len; i++)
-		g_hash_table_insert(frame->index, frame->keys->pdata[i], GUINT_TO_POINTER(i + 1));
-}
-
-static gboolean find_key(const struct frame *frame, yyjson_mut_val *key, guint *ret_place)
-{
-	if (frame->index != NULL) {
-		guint place = GPOINTER_TO_UINT(g_hash_table_lookup(frame->index, key));
-
-		if (place > 0)
-			*ret_place = place - 1;
-		return place > 0;
-	}
-	for (guint i = 0; i < frame->keys->len; i++) {
-		if (key_equal(frame->keys->pdata[i], key)) {
-			*ret_place = i;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-/* The last one wins. */
-static void map_set(struct frame *frame, yyjson_mut_val *key, yyjson_mut_val *value)
-{
-	guint place;
-
-	if (find_key(frame, key, &place)) {
-		frame->values->pdata[place] = value;
-		return;
-	}
-	g_ptr_array_add(frame->keys, key);
-	g_ptr_array_add(frame->values, value);
-	if (frame->index != NULL)
-		g_hash_table_insert(frame->index, key, GUINT_TO_POINTER(frame->keys->len));
-	else if (frame->keys->len > KEYS_BEFORE_INDEX)
-		build_index(frame);
-}
+/* --- Merging ----------------------------------------------------------------------------- */
 
 /*
  * Sets every member of `source`. Copies, as an anchor may still name it; each node of it was
@@ -204,7 +69,7 @@ static void merge_object(struct reader *reader, struct frame *frame, yyjson_mut_
 	yyjson_mut_val *key;
 
 	while ((key = yyjson_mut_obj_iter_next(&iter)) != NULL)
-		map_set(frame, yyjson_mut_val_mut_copy(reader->doc, key),
+		frame_set(frame, yyjson_mut_val_mut_copy(reader->doc, key),
 		    yyjson_mut_val_mut_copy(reader->doc, yyjson_mut_obj_iter_get_val(key)));
 }
 
@@ -231,42 +96,7 @@ static gboolean merge(struct reader *reader, struct frame *frame, yyjson_mut_val
 	return TRUE;
 }
 
-static yyjson_mut_val *frame_finish(struct reader *reader, struct frame *frame)
-{
-	yyjson_mut_val *container =
-	    frame->is_map ? yyjson_mut_obj(reader->doc) : yyjson_mut_arr(reader->doc);
-
-	for (guint i = 0; i < frame->values->len; i++) {
-		if (frame->is_map)
-			yyjson_mut_obj_add(container, frame->keys->pdata[i], frame->values->pdata[i]);
-		else
-			yyjson_mut_arr_append(container, frame->values->pdata[i]);
-	}
-	return container;
-}
-
 /* --- Values ------------------------------------------------------------------------------ */
-
-/* Whole, and exact in a double; a negative zero would lose its sign as an integer. */
-static gboolean is_whole(double real)
-{
-	const double whole_max = 9007199254740992.0; /* 2^53 */
-
-	return real == trunc(real) && fabs(real) <= whole_max && !(real == 0 && signbit(real));
-}
-
-/* Whole numbers are written without a fraction, as Kubernetes' reader does; infinity is refused. */
-static yyjson_mut_val *value_from(yyjson_mut_doc *doc, yyjson_mut_val *value)
-{
-	double real;
-
-	if (!yyjson_mut_is_real(value))
-		return value;
-	real = yyjson_mut_get_real(value);
-	if (!isfinite(real))
-		return NULL;
-	return is_whole(real) ? yyjson_mut_sint(doc, (gint64)real) : value;
-}
 
 /* Hands a finished node to whatever is open. `merge_key`: it is an unquoted `<<`. */
 static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, gboolean merge_key,
@@ -276,11 +106,11 @@ static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, g
 	yyjson_mut_val *key, *value;
 
 	if (frame != NULL && frame->is_map && frame->key == NULL) {
-		frame->key = key_from(reader->doc, node);
+		frame->key = key_from_node(reader->doc, node);
 		frame->merging = merge_key;
 		return frame->key != NULL || fail(reader, error, "a map key that is no scalar, or null,");
 	}
-	value = value_from(reader->doc, node);
+	value = value_from_node(reader->doc, node);
 	if (value == NULL)
 		return fail(reader, error, "a number that JSON does not have");
 	if (frame == NULL) {
@@ -295,7 +125,7 @@ static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, g
 	key = g_steal_pointer(&frame->key);
 	if (frame->merging)
 		return merge(reader, frame, value, error);
-	map_set(frame, key, value);
+	frame_set(frame, key, value);
 	return TRUE;
 }
 
@@ -433,15 +263,15 @@ static gboolean on_alias(struct reader *reader, const yaml_event_t *event, GErro
 static gboolean on_start(struct reader *reader, gboolean is_map, const yaml_char_t *name,
     GError **error)
 {
-	struct frame frame = {.is_map = is_map, .nodes_before = reader->nodes, .height = 1};
+	struct frame frame;
 
 	if (reader->frames->len == JSON_MAX_DEPTH)
 		return fail_large(reader, error, "is nested too deep");
 	if (!count_nodes(reader, 1, error))
 		return FALSE;
+	frame_init(&frame, is_map);
+	frame.nodes_before = reader->nodes - 1;
 	frame.anchor = anchor_new(reader, name);
-	frame.values = g_ptr_array_new();
-	frame.keys = is_map ? g_ptr_array_new() : NULL;
 	g_array_append_val(reader->frames, frame);
 	return TRUE;
 }
@@ -449,7 +279,7 @@ static gboolean on_start(struct reader *reader, gboolean is_map, const yaml_char
 static gboolean on_end(struct reader *reader, GError **error)
 {
 	struct frame *frame = top_frame(reader);
-	yyjson_mut_val *container = frame_finish(reader, frame);
+	yyjson_mut_val *container = frame_finish(frame, reader->doc);
 	guint height = frame->height;
 
 	anchor_set(frame->anchor, container, reader->nodes - frame->nodes_before, height);
@@ -544,7 +374,7 @@ static gboolean settle(yyjson_val *value)
 
 	if (yyjson_is_arr(value))
 		return settle_array(value);
-	if (yyjson_is_real(value) && is_whole(yyjson_get_real(value)))
+	if (yyjson_is_real(value) && real_is_whole(yyjson_get_real(value)))
 		yyjson_set_sint(value, (gint64)yyjson_get_real(value));
 	if (!yyjson_is_obj(value) || yyjson_obj_size(value) == 0)
 		return TRUE;
@@ -615,7 +445,7 @@ GPtrArray *yaml_read(const char *text, gsize len, GError **error)
 	yaml_parser_set_input_string(&reader.parser, (const yaml_char_t *)text, len);
 	reader.docs = g_ptr_array_new_with_free_func((GDestroyNotify)yyjson_doc_free);
 	reader.frames = g_array_new(FALSE, FALSE, sizeof(struct frame));
-	g_array_set_clear_func(reader.frames, frame_clear);
+	g_array_set_clear_func(reader.frames, clear_frame);
 	reader.anchors = g_hash_table_new_full(hash_str, g_str_equal, g_free, NULL);
 	reader.anchor_pool = g_ptr_array_new_with_free_func(g_free);
 

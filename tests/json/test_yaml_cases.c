@@ -12,7 +12,7 @@
 /*
  * What kubectl makes of each text: the JSON of all documents, one after the other, or NULL for an
  * error. Each line was compared with kubectl's own code (apimachinery's splitter and
- * sigs.k8s.io/yaml); where this reader differs, on purpose or by libyaml, a comment says so.
+ * sigs.k8s.io/yaml 1.6); a comment says where this reader differs.
  */
 struct yaml_case {
 	const char *yaml;
@@ -60,6 +60,7 @@ static const struct yaml_case keys[] = {
     {"y: 1", "{\"true\":1}"},
     {"off: 1", "{\"false\":1}"},
     {"'y': 1", "{\"y\":1}"},
+    /* kubectl refuses a key beyond 63 bits. */
     {"{1: a, 0x10: b, -3: c, 18446744073709551615: d}",
         "{\"1\":\"a\",\"16\":\"b\",\"-3\":\"c\",\"18446744073709551615\":\"d\"}"},
     {"{2.5: a, 1e3: b, 1e6: c, 123456.7: d, 1234567.0: e, 0.00001: f, 0.1: g, -1.50: h}",
@@ -127,14 +128,14 @@ static const struct yaml_case documents[] = {
      "a: 1",
         "{\"a\":1}"},
     {"- 1\n- a: b\n", "[1,{\"a\":\"b\"}]"},
-    {"a: |-\n  x\n   y\nb: >\n  f\n  g\n\n  h\nc: |+\n  k\n\nd: |2\n    t",
-        "{\"a\":\"x\\n y\",\"b\":\"f g\\nh\\n\",\"c\":\"k\\n\\n\",\"d\":\"  t\"}"},
+    {"a: |-\n  x\n   y\nb: >\n  f\n  g\n\n  h\nc: |+\n  k\n\nd: |2\n    t\n",
+        "{\"a\":\"x\\n y\",\"b\":\"f g\\nh\\n\",\"c\":\"k\\n\\n\",\"d\":\"  t\\n\"}"},
     {"a: [1, 2\nb: }", NULL},
     {"a:\n\tb: 1", NULL},
     {"b: - not", NULL},
     {"f: @x", NULL},
     {"a: 1\n---\nb: [\n", NULL},
-    {"\xff\xfe\xfd", NULL},
+    {"\xff\xfe\xfd", NULL}, /* Half a character of UTF-16: kubectl reads what is there. */
     {"a: \x01", NULL},
     /* kubectl's splitter breaks on a directive; here it is read. */
     {"%YAML 1.1\n---\na: yes", "{\"a\":true}"},
