@@ -8,7 +8,7 @@ enum {
 	DEFAULT_IN_FLIGHT = 64,
 	DEFAULT_REQUEST_TIMEOUT_MS = 30 * 1000,
 	DEFAULT_DEADLINE_MS = 60 * 1000,
-	GRACE_MS = 2000, /* after the deadline a blocking caller leaves a loop that stands still */
+	GRACE_MS = 500,  /* after the deadline a blocking caller leaves a loop that stands still */
 };
 
 struct kube_client *kube_client_new(struct loop *loop, struct kube_config *config,
@@ -140,9 +140,9 @@ static GByteArray *perform(struct kube_client *client, const struct kube_request
 	g_mutex_lock(&waiter->mutex);
 	while (!waiter->done && !waiter->left)
 		waiter->left = !g_cond_wait_until(&waiter->cond, &waiter->mutex, until_us);
-	if (waiter->done)
+	if (waiter->error != NULL)
 		g_propagate_error(error, g_steal_pointer(&waiter->error));
-	else
+	else if (!waiter->done)
 		g_set_error(error, KUBE_ERROR, KUBE_ERROR_RETRY,
 		    "%s: the loop did not answer in time", request->what);
 	body = g_steal_pointer(&waiter->body);
