@@ -153,14 +153,23 @@ proxy_config() { # N; conntrack settings are the machine's, so they stay
 	YAML
 }
 
+# As when a machine loses its power: every process of the node ends at once and
+# what was in memory is gone; its disk, and the objects in the cluster, stay.
+node_off() { # N
+	cgroup_kill "node$1"
+	rm -rf "$RUN/node$1" "$RUN/node$1.ready" "$RUN/node$1.pid" "$RUN/node$1"-*.pid
+}
+
 start_node() { # N
 	local n=$1
 	local -a inside
+	# Without the holder what still runs is in namespaces that nothing new can
+	# join: such a node starts afresh.
+	if ! alive "node$n"; then node_off "$n"; fi
 	mkdir -p "$STATE/node$n"
 	containerd_config "$n"
 	kubelet_config "$n"
 	proxy_config "$n"
-	if ! alive "node$n"; then rm -f "$RUN/node$n.ready"; fi
 	start "node$n" "node$n/holder" nsenter --net="/run/netns/oo-node$n" -- \
 		unshare --mount --propagation private "$LAB_SRC/cluster" _holder "$n"
 	wait_for 10 "the namespaces of node$n" holder_ready "$n"
