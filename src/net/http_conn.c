@@ -105,8 +105,9 @@ void conn_write(struct http_conn *conn, const uv_buf_t *buffers, guint count)
 		return;
 	for (guint i = 0; i < count; i++)
 		total += buffers[i].len;
-	if (written == total)
+	if (written >= total)
 		return;
+	g_assert(total - written <= G_MAXSSIZE);
 	char *rest = g_malloc(total - written);
 	for (guint i = 0; i < count; i++) {
 		gsize skip = MIN(written, buffers[i].len);

@@ -324,6 +324,11 @@ static gboolean set_url(
 		ok = invalid(error, "not an http or https URL", request->url);
 	} else {
 		transfer->where = g_strdup_printf("%s:%s", host, port);
+		/*
+		 * Wait for the first connection's ALPN rather than open a second one. Without TLS
+		 * that would be a wait for the first call's response head.
+		 */
+		curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, https ? 1L : 0L);
 		ok = !https || request->tls == NULL || request->tls->server_name == NULL ||
 		     use_server_name(transfer, url, host, port, request, error);
 	}
@@ -407,7 +412,6 @@ static void set_network(CURL *easy, const struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
