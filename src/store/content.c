@@ -30,9 +30,8 @@ char *content_temp_path(const char *directory)
 static gboolean make_dir(const struct content *content, const char *path, GError **error)
 {
 	/* The mode is set again because the umask has taken bits away. */
-	if (mkdirat(content->dir_fd, path, 0755) == 0)
-		(void)fchmodat(content->dir_fd, path, 0755, 0);
-	else if (errno != EEXIST) {
+	if ((mkdirat(content->dir_fd, path, 0755) != 0 && errno != EEXIST) ||
+	    fchmodat(content->dir_fd, path, 0755, 0) != 0) {
 		store_error_set_errno(error, errno, "making %s/%s", content->directory, path);
 		return FALSE;
 	}

@@ -263,23 +263,39 @@ static void free_state(gpointer state)
 	image_state_free(state);
 }
 
+static struct image_state *image_copy(const struct image *image)
+{
+	struct image_state *copy = state_copy(image->state);
+
+	if (copy->phase == IMAGE_PULLING)
+		copy->bytes_per_second = rate_per_second(&image->rate, now_ms(), copy->completed_bytes);
+	return copy;
+}
+
+struct image_state *puller_get(struct puller *puller, const struct reference *reference)
+{
+	g_autofree char *full = reference_full(reference);
+	struct image_state *copy = NULL;
+	struct image *image;
+
+	uv_mutex_lock(&puller->mutex);
+	image = g_hash_table_lookup(puller->images, full);
+	if (image != NULL)
+		copy = image_copy(image);
+	uv_mutex_unlock(&puller->mutex);
+	return copy;
+}
+
 GPtrArray *puller_since(struct puller *puller, guint64 since)
 {
 	GPtrArray *states = g_ptr_array_new_with_free_func(free_state);
-	gint64 now = now_ms();
 
 	uv_mutex_lock(&puller->mutex);
 	for (GList *at = puller->order.head; at != NULL; at = at->next) {
 		struct image *image = at->data;
-		struct image_state *copy;
 
-		if (image->state->version <= since)
-			continue;
-		copy = state_copy(image->state);
-		if (copy->phase == IMAGE_PULLING)
-			copy->bytes_per_second =
-			    rate_per_second(&image->rate, now, copy->completed_bytes);
-		g_ptr_array_add(states, copy);
+		if (image->state->version > since)
+			g_ptr_array_add(states, image_copy(image));
 	}
 	uv_mutex_unlock(&puller->mutex);
 	g_ptr_array_sort(states, by_version);

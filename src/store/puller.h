@@ -81,6 +81,8 @@ guint64 puller_want(struct puller *puller, const struct reference *reference,
 /* The waiter is gone, or has what it wanted. A pull under way goes on. */
 void puller_unwant(struct puller *puller, const struct reference *reference);
 
+/* A copy of one image's state; NULL: not in the table. */
+struct image_state *puller_get(struct puller *puller, const struct reference *reference);
 /* Copies of the states with a version over `since`, oldest change first. */
 GPtrArray *puller_since(struct puller *puller, guint64 since);
 
