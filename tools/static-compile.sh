@@ -20,7 +20,8 @@ export LC_ALL=C.UTF-8 TZ=UTC
 # option compiles everything as -fPIE, which the room's archives would lose to meson's -fPIC.
 strip=/usr/bin/strip
 set -- -Dstatic=true -Dtests=false -Dbuildtype=release -Doptimization=2 -Db_pie=false \
-	-Db_staticpic=false -Db_sanitize=none -Dc_args="-ffile-prefix-map=$SOURCE=. -ffile-prefix-map=$BUILD=build"
+	-Db_staticpic=false -Db_sanitize=none \
+	-Dc_args="-ffile-prefix-map=$SOURCE=. -ffile-prefix-map=$BUILD=build"
 if [ "$ARCH" = "$NATIVE" ]; then
 	export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig"
 else

@@ -37,7 +37,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 # apt's sources get a deb-src twin of each deb entry, in both of the forms that apt knows.
 enable_source_packages() {
 	for list in /etc/apt/sources.list.d/*.sources; do
-		[ ! -f "$list" ] || sed -i 's/^Types:[[:space:]]*deb[[:space:]]*$/Types: deb deb-src/' "$list"
+		[ -f "$list" ] || continue
+		sed -i 's/^Types:[[:space:]]*deb[[:space:]]*$/Types: deb deb-src/' "$list"
 	done
 	for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
 		[ -f "$list" ] || continue
@@ -62,7 +63,7 @@ zlib1g-dev libnghttp2-dev"
 	fi
 	apt-get update -q
 	# shellcheck disable=SC2086 # a list of package names
-	apt-get install -q -y --no-install-recommends ca-certificates binutils dpkg-dev make meson \
+	apt-get install -q -y --no-remove --no-install-recommends ca-certificates binutils dpkg-dev make meson \
 		ninja-build pkgconf gcc libc6-dev $compiler $libraries
 }
 
@@ -147,7 +148,8 @@ write_cross_file() {
 		pkg-config = 'pkg-config'
 
 		[properties]
-		pkg_config_libdir = ['$PREFIX/lib/pkgconfig', '/usr/lib/$TRIPLET/pkgconfig', '/usr/share/pkgconfig']
+		pkg_config_libdir = ['$PREFIX/lib/pkgconfig', '/usr/lib/$TRIPLET/pkgconfig',
+		  '/usr/share/pkgconfig']
 
 		[host_machine]
 		system = 'linux'
