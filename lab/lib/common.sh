@@ -113,3 +113,13 @@ set_made() {
 	mkdir -p "$CACHE/keys"
 	echo "$2" >"$CACHE/keys/$1"
 }
+
+# locked COMMAND...: one build at a time, for tests that start side by side.
+locked() {
+	local lock
+	mkdir -p "$CACHE"
+	exec {lock}>"$CACHE/lock"
+	flock "$lock"
+	"$@"
+	exec {lock}>&-
+}

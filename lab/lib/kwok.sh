@@ -37,7 +37,7 @@ cmd_kwok() {
 	case ${1:-} in
 	up)
 		[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || usage
-		build_kwok
+		locked build_kwok
 		step "$LOG/kwok.log" "kwok" start_kwok
 		step "$LOG/kwok.log" "$2 simulated nodes" make_kwok_nodes "$2"
 		;;
