@@ -218,6 +218,8 @@ static void errors_name_the_line(void **state)
 	    {"a:\n  b:\n    - *x\n", "at line 3"},
 	    {"a:\n- 1\n- !!int x\n", "at line 3"},
 	    {"a: 1\n\tb: 2\n", "at line 2"},
+	    {"a: &x\n  b: *x\n", "an anchor that contains itself at line 2"},
+	    {"a: 1\nb: *x\n", "an alias without an anchor at line 2"},
 	};
 
 	(void)state;

@@ -77,8 +77,12 @@ static void lone_values(void **state)
 	} cases[] = {
 	    {"1", "1\n"}, {"\"a\"", "a\n"}, {"\"1\"", "\"1\"\n"}, {"null", "null\n"}, {"{}", "{}\n"},
 	    {"[]", "[]\n"}, {"[[1],[]]", "- - 1\n- []\n"}, {"-1", "-1\n"},
-	    {"18446744073709551615", "18446744073709551615\n"},
+	    {"18446744073709551615", "18446744073709551615\n"}, {"\"1:30\"", "\"1:30\"\n"},
+	    {"\"80:80\"", "80:80\n"}, {"\"2024-01-02\"", "\"2024-01-02\"\n"},
+	    {"\"2024-01-02x\"", "2024-01-02x\n"}, {"\"1.2.3\"", "1.2.3\n"},
 	};
+	g_autofree char *words = g_strnfill(300, 'a');
+	g_autofree char *json = NULL, *yaml = NULL, *line = NULL;
 
 	(void)state;
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -86,6 +90,13 @@ static void lone_values(void **state)
 
 		assert_string_equal(text, cases[i].yaml);
 	}
+	/* Long lines are not folded. */
+	for (gsize i = 10; i < 300; i += 10)
+		words[i] = ' ';
+	json = g_strdup_printf("\"%s\"", words);
+	line = g_strconcat(words, "\n", NULL);
+	yaml = written(json);
+	assert_string_equal(yaml, line);
 }
 
 /* A document that was read with its numbers raw is written with their spelling. */
