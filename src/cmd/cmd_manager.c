@@ -242,7 +242,6 @@ static void started_leading(void *data)
 {
 	struct manager *manager = data;
 
-	log_info(manager->log, "leading", NULL);
 	manager->starter = g_thread_new("starter", start_working, manager);
 }
 
