@@ -223,6 +223,9 @@ static int on_body(llhttp_t *llhttp, const char *bytes, size_t len)
 {
 	struct http_parser *parser = llhttp->data;
 
+	/* llhttp closes each buffer with a piece, even one without bytes. */
+	if (len == 0)
+		return 0;
 	parser->body_bytes += (gint64)len;
 	if (parser->max_body_bytes >= 0 && parser->body_bytes > parser->max_body_bytes) {
 		refuse(parser, 413, "request body too large");
