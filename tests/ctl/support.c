@@ -2,6 +2,33 @@
 
 #include <string.h>
 
+/* The state letter of /proc/PID/task/TID/stat if the name in front of it is the wanted one. */
+static char thread_state(const char *tid, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/task/%s/stat", tid);
+	g_autofree char *wanted = g_strdup_printf("(%s) ", name);
+	g_autofree char *text = NULL;
+	const char *at;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	at = strstr(text, wanted);
+	return (char)(at != NULL ? at[strlen(wanted)] : 0);
+}
+
+void wait_until_asleep(const char *thread_name)
+{
+	for (gboolean asleep = FALSE; !asleep; g_thread_yield()) {
+		GDir *tasks = g_dir_open("/proc/self/task", 0, NULL);
+		const char *tid;
+
+		assert_non_null(tasks);
+		while ((tid = g_dir_read_name(tasks)) != NULL)
+			asleep |= thread_state(tid, thread_name) == 'S';
+		g_dir_close(tasks);
+	}
+}
+
 char *object_json(const char *namespace, const char *name, const char *version, const char *owner,
     const char *label)
 {

@@ -51,4 +51,7 @@ void fake_watch_end_in_order(struct fake_api *api);
 void fake_watch_fail(struct fake_api *api, enum kube_error code);
 void fake_wait_over(struct fake_api *api);
 
+/* Waits until the thread of this name, at most 15 bytes, sleeps in the kernel: on a lock, say. */
+void wait_until_asleep(const char *thread_name);
+
 #endif

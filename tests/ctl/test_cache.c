@@ -7,7 +7,8 @@ static void put(struct cache *cache, const char *name, const char *version, cons
     const char *label)
 {
 	AUTO(kube_object) object = object_make("ns", name, version, owner, label);
-	AUTO(kube_object) old = cache_put(cache, object);
+
+	kube_object_unref(cache_put(cache, object));
 }
 
 static void assert_version(struct cache *cache, const char *key, const char *version)

@@ -324,6 +324,44 @@ static void test_failures(void **state)
 	assert_int_equal(count_lines(fixture->log_fd, "error=\"somebody was faster\""), 3);
 }
 
+/* A clock that worker threads may read while the test moves it. */
+struct shared_clock {
+	struct clock clock;
+	gint now_ms;
+};
+
+static gint64 shared_monotonic_ms(const struct clock *clock)
+{
+	return g_atomic_int_get(&((const struct shared_clock *)(const void *)clock)->now_ms);
+}
+
+/* After a success the next failure waits as short as the first one did. */
+static void test_success_forgets(void **state)
+{
+	struct fixture *fixture = *state;
+	struct shared_clock shared = {{shared_monotonic_ms, NULL}, 0};
+	struct controller_options options = {.name = "forgets", .workers = 1,
+	    .reconcile = reconcile, .data = fixture, .observe = observe,
+	    .observe_data = fixture};
+	struct controller *controller = controller_new(&shared.clock, NULL, &options);
+	struct workqueue_stats stats;
+
+	fixture->fail_first = 3;
+	controller_start(controller);
+	workqueue_add(controller_queue(controller), "a");
+	for (guint i = 1; i <= 4; i++) {
+		wait_for(fixture, i);
+		g_atomic_int_add(&shared.now_ms, 1000);
+	}
+	set_hold(fixture, TRUE);
+	workqueue_add_rate_limited(controller_queue(controller), "a");
+	g_atomic_int_add(&shared.now_ms, 6);
+	workqueue_stats(controller_queue(controller), &stats);
+	assert_int_equal(stats.delayed, 0);
+	set_hold(fixture, FALSE);
+	controller_free(controller);
+}
+
 struct stopping {
 	struct fixture *fixture;
 	guint finished; /* reconciles, when controller_stop() returned */
@@ -375,6 +413,7 @@ int main(void)
 	    TEST(test_many_keys),
 	    TEST(test_requeue_after),
 	    TEST(test_failures),
+	    TEST(test_success_forgets),
 	    TEST(test_stop),
 	};
 

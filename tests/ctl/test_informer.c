@@ -257,6 +257,10 @@ static void test_watch_never_stands(void **state)
 	}
 	assert_int_equal(failures, 8);
 	assert_int_equal(fixture->api.lists, 2);
+	fake_list_end(&fixture->api, "3", 0);
+	fake_watch_fail(&fixture->api, KUBE_ERROR_RETRY);
+	fake_wait_over(&fixture->api);
+	assert_non_null(fixture->api.watch); /* it is counted anew */
 }
 
 static void test_invalid_version_relists(void **state)
@@ -356,7 +360,6 @@ static void test_stop_in_handlers(void **state)
 static void test_late_handler(void **state)
 {
 	struct fixture *fixture = *state;
-	g_autofree char *heard = NULL;
 
 	synced(fixture);
 	informer_add_handler(fixture->informer, &HANDLER, fixture);
@@ -485,16 +488,16 @@ static void server_watch(struct server *server)
 		fake_watch_fail(api, KUBE_ERROR_GONE);
 		return;
 	}
-	for (guint i = 0; i < server->log->len; i++) {
-		struct change change = g_array_index(server->log, struct change, i);
+	if (server->watched < server->version) {
+		/* Every version is one change, so the next one's place is known. */
+		struct change change = g_array_index(
+		    server->log, struct change, server->watched + 1 - oldest);
 		g_autofree char *name = g_strdup_printf("k%d", change.key);
 		g_autofree char *version = g_strdup_printf("%d", change.version);
 
-		if (change.version <= server->watched)
-			continue;
+		assert_int_equal(change.version, server->watched + 1);
 		server->watched = change.version;
 		fake_watch_event(api, change.type, name, version);
-		return;
 	}
 }
 

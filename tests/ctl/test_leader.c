@@ -13,6 +13,7 @@ struct lease_server {
 	int version;
 	gboolean down;
 	gboolean lose_answers; /* writes happen, but say that they failed */
+	struct fake_clock *slow; /* writes take 3 s of this clock; NULL: none */
 	guint reads, writes;
 };
 
@@ -45,6 +46,8 @@ static yyjson_doc *store(struct lease_server *server, const char *body, gsize le
 	server->lease = json_parse(text, strlen(text), NULL);
 	server->writes++;
 	g_cond_broadcast(&server->changed);
+	if (server->slow != NULL)
+		fake_clock_advance(server->slow, 3000);
 	if (server->lose_answers) {
 		refuse(error, KUBE_ERROR_RETRY);
 		return NULL;
@@ -363,6 +366,22 @@ static void test_short_trouble_is_survived(void **state)
 	assert_true(may_write(fixture, &fixture->a));
 }
 
+/* The time to write runs from the start of the renewal, not from its answer. */
+static void test_slow_renewal(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->server.slow = &fixture->fake;
+	assert_step(&fixture->a, ELECTOR_STARTED);
+	fake_clock_advance(&fixture->fake, 6999);
+	assert_true(may_write(fixture, &fixture->a));
+	fake_clock_advance(&fixture->fake, 1);
+	assert_false(may_write(fixture, &fixture->a));
+	assert_step(&fixture->a, ELECTOR_NOTHING);
+	fake_clock_advance(&fixture->fake, 7000);
+	assert_false(may_write(fixture, &fixture->a));
+}
+
 /* The renewal was stored, the answer lost: the next step finds that the Lease is still its own. */
 static void test_lost_answers(void **state)
 {
@@ -516,6 +535,7 @@ static void test_stop_is_immediate(void **state)
 	struct leader *leader = start(&fixture->server, &listener, "one", 3600000);
 
 	wait_for(&listener, &listener.started);
+	wait_until_asleep("leader");
 	leader_stop(leader); /* the test's time-out is shorter than an hour */
 }
 
@@ -554,6 +574,7 @@ int main(void)
 	    TEST(test_release_after_a_change),
 	    TEST(test_deadline),
 	    TEST(test_short_trouble_is_survived),
+	    TEST(test_slow_renewal),
 	    TEST(test_lost_answers),
 	    TEST(test_deleted_lease),
 	    TEST(test_unknown_fields_stay),

@@ -411,6 +411,22 @@ static void test_thread_tries_again(void **state)
 	assert_int_equal(fixture->server.creates->len, 1);
 }
 
+/* Nobody waits for a server that can't be had. */
+static void test_thread_stops_waiting(void **state)
+{
+	struct fixture *fixture = *state;
+	struct recorder *recorder = recorder_new_on(
+	    &OPS, &fixture->server, &fixture->fake.clock, "operator", "p", 3600000);
+
+	fixture->server.fails = TRUE;
+	fixture->server.code = KUBE_ERROR_RETRY;
+	recorder_event(recorder, &PHI, "Normal", "Pulled", "done");
+	wait_for_calls(&fixture->server, 1);
+	wait_until_asleep("recorder");
+	recorder_free(recorder);
+	assert_int_equal(fixture->server.calls, 1);
+}
+
 static void test_thread_is_bounded(void **state)
 {
 	struct fixture *fixture = *state;
@@ -466,6 +482,7 @@ int main(void)
 	    TEST(test_bad_utf8),
 	    TEST(test_thread),
 	    TEST(test_thread_tries_again),
+	    TEST(test_thread_stops_waiting),
 	    TEST(test_thread_is_bounded),
 	    cmocka_unit_test(test_lru),
 	};

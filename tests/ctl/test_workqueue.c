@@ -286,14 +286,17 @@ static void test_get_blocks(void **state)
 	(void)state;
 	workqueue_add_after(queue, "far", 3600000);
 	getter = g_thread_new("getter", get_one, queue);
+	wait_until_asleep("getter");
 	workqueue_add_after(queue, "near", 20);
 	first = g_thread_join(getter);
 	assert_string_equal(first, "near");
 	getter = g_thread_new("getter", get_one, queue);
+	wait_until_asleep("getter");
 	workqueue_add(queue, "now");
 	second = g_thread_join(getter);
 	assert_string_equal(second, "now");
 	getter = g_thread_new("getter", get_one, queue);
+	wait_until_asleep("getter");
 	workqueue_shutdown(queue);
 	assert_null(g_thread_join(getter));
 }
