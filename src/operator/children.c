@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* The mount points inside a model's pod. */
-#define TOOLS_DIRECTORY "/ollama-operator"
+#define TOOLS_DIRECTORY "/run/ollama-operator"
 #define MODELS_DIRECTORY "/models"
 #define HOME_DIRECTORY "/home/ollama"
 

@@ -138,19 +138,56 @@ static void summarize_pod(struct pods_summary *summary, yyjson_val *pod)
 	check_containers(summary, name, json_at(pod, "status", "containerStatuses", NULL));
 }
 
+static gboolean is_over(yyjson_val *pod)
+{
+	const char *phase = json_str(pod, "status", "phase", NULL);
+
+	return json_str(pod, "metadata", "deletionTimestamp", NULL) != NULL ||
+	       g_strcmp0(phase, "Succeeded") == 0 || g_strcmp0(phase, "Failed") == 0;
+}
+
+static const char *template_of(yyjson_val *pod)
+{
+	const char *hash = json_str(pod, "metadata", "labels", "pod-template-hash", NULL);
+
+	return hash != NULL ? hash : "";
+}
+
+/* The pod template that was rolled out last, by its youngest pod; the caller's. */
+static char *newest_template(GPtrArray *pods)
+{
+	g_autofree char *newest = NULL;
+	char *template = g_strdup("");
+
+	for (guint i = 0; i < pods->len; i++) {
+		g_autoptr(yyjson_doc) doc = kube_object_parse(pods->pdata[i]);
+		yyjson_val *pod = yyjson_doc_get_root(doc);
+		const char *created = json_str(pod, "metadata", "creationTimestamp", NULL);
+
+		/* RFC 3339 in UTC sorts as text. */
+		if (is_over(pod) || g_strcmp0(created, newest) < 0)
+			continue;
+		g_free(newest);
+		newest = g_strdup(created);
+		g_free(template);
+		template = g_strdup(template_of(pod));
+	}
+	return template;
+}
+
 void pods_summarize(GPtrArray *pods, struct pods_summary *ret_summary)
 {
+	g_autofree char *newest = newest_template(pods);
+
 	memset(ret_summary, 0, sizeof(*ret_summary));
 	ret_summary->nodes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	for (guint i = 0; i < pods->len; i++) {
 		g_autoptr(yyjson_doc) doc = kube_object_parse(pods->pdata[i]);
 		yyjson_val *pod = yyjson_doc_get_root(doc);
-		const char *phase = json_str(pod, "status", "phase", NULL);
 
-		if (json_str(pod, "metadata", "deletionTimestamp", NULL) != NULL ||
-		    g_strcmp0(phase, "Succeeded") == 0 || g_strcmp0(phase, "Failed") == 0)
-			continue;
-		summarize_pod(ret_summary, pod);
+		/* What an update is about to replace has no say in how the update goes. */
+		if (!is_over(pod) && strcmp(template_of(pod), newest) == 0)
+			summarize_pod(ret_summary, pod);
 	}
 }
 

@@ -1,5 +1,6 @@
 /*
- * What a Model's pods are doing, summed up for its status. Pure.
+ * What a Model's pods are doing, summed up for its status. Pure. Only the pods of the template that
+ * was rolled out last count: those that an update replaces say nothing of how the update goes.
  */
 #ifndef OPERATOR_PODS_H
 #define OPERATOR_PODS_H
