@@ -112,7 +112,12 @@ struct kube_list_call *kube_list_start(struct kube_client *client,
 void kube_list_cancel(struct kube_list_call *call);
 
 struct kube_watch;
-enum kube_event_type { KUBE_EVENT_ADDED, KUBE_EVENT_MODIFIED, KUBE_EVENT_DELETED, KUBE_EVENT_BOOKMARK };
+enum kube_event_type {
+	KUBE_EVENT_ADDED,
+	KUBE_EVENT_MODIFIED,
+	KUBE_EVENT_DELETED,
+	KUBE_EVENT_BOOKMARK,
+};
 struct kube_watch_ops {
 	/* The response's head came: the watch is established. May be NULL. */
 	void (*established)(void *data);

@@ -250,7 +250,8 @@ static void merges_files(void **state)
 	    "  {name: d, cluster: {server: 'https://d'}}]\n"
 	    "users: [{name: u, user: {tokenFile: sub.token}}]\n");
 	const char *third = put(files, "empty", "");
-	g_autofree char *list = g_strjoin(":", first, "/nonexistent/config", "", second, third, NULL);
+	g_autofree char *list =
+	    g_strjoin(":", first, "/nonexistent/config", "", second, third, NULL);
 	g_autoptr(GError) error = NULL;
 	g_autofree char *authorization = NULL;
 	AUTO(kube_config) config = NULL;
@@ -321,7 +322,8 @@ static void reads_tokens_again(void **state)
 	struct files *files = *state;
 	struct fake_clock fake;
 	const char *path = put(files, "token", "t1\n");
-	g_autofree char *text = g_strdup_printf(ONE(SERVER, "token: static, tokenFile: '%s'"), path);
+	g_autofree char *text =
+	    g_strdup_printf(ONE(SERVER, "token: static, tokenFile: '%s'"), path);
 	AUTO(kube_config) config = parse(text, NULL, NULL);
 
 	fake_clock_init(&fake, 0);

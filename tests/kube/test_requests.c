@@ -1,4 +1,5 @@
 /* Blocking requests against a scripted server: what goes out, what comes back, what is repeated. */
+#include "kube/client_priv.h"
 #include "script_server.h"
 
 #include <setjmp.h>
@@ -265,6 +266,20 @@ static gpointer get_one(gpointer data)
 	return g_strdup(doc == NULL ? error->message : "ok");
 }
 
+struct counts {
+	struct kube_client *client;
+	guint open, on_wire, waiting;
+};
+
+static void count_calls(void *data)
+{
+	struct counts *counts = data;
+
+	counts->open = counts->client->calls.length;
+	counts->on_wire = counts->client->on_wire;
+	counts->waiting = counts->client->waiting.length;
+}
+
 static void queues_above_the_cap(void **state)
 {
 	static const struct script_step steps[] = {
@@ -273,11 +288,17 @@ static void queues_above_the_cap(void **state)
 	    {.status = 200, .pieces = {POD}}};
 	struct kube_client_options options = {.max_in_flight = 2};
 	AUTO(script) script = script_new(steps, G_N_ELEMENTS(steps), &options);
+	struct counts counts = {.client = script->client};
 	GThread *threads[3];
 
 	(void)state;
 	for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
 		threads[i] = g_thread_new("get", get_one, script);
+	do
+		script_on_loop(script, count_calls, &counts);
+	while (counts.open < G_N_ELEMENTS(threads));
+	assert_int_equal(counts.on_wire, 2);
+	assert_int_equal(counts.waiting, 1);
 	g_free(script_seen(script));
 	g_free(script_seen(script));
 	script_expect_quiet(script);

@@ -12,7 +12,8 @@
 #define HEADERS "|application/json|-|Bearer t1|"
 #define NAMED(name) "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" name "\"}}"
 #define PAGE(next, items)                                                                          \
-	"{\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"" next "\"},\"items\":[" items "]}"
+	"{\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"" next                           \
+	"\"},\"items\":[" items "]}"
 #define STATUS(code, message)                                                                      \
 	"{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" message "\"}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
@@ -101,8 +102,8 @@ static void lists_in_pages(void **state)
 
 static void lists_nothing(void **state)
 {
-	static const struct script_step steps[] = {
-	    {.status = 200, .pieces = {"{\"metadata\":{\"resourceVersion\":\"5\"},\"items\":null}"}}};
+	static const char body[] = "{\"metadata\":{\"resourceVersion\":\"5\"},\"items\":null}";
+	static const struct script_step steps[] = {{.status = 200, .pieces = {body}}};
 	AUTO(script) script = script_new(steps, G_N_ELEMENTS(steps), NULL);
 	struct stream stream = {.script = script};
 
