@@ -1,6 +1,6 @@
 #include "net/error.h"
 
-G_DEFINE_QUARK(net-error-quark, net_error)
+G_DEFINE_QUARK(net - error - quark, net_error)
 
 gboolean net_error_is_temporary(const GError *error)
 {

@@ -164,9 +164,8 @@ static void on_idle(void *data)
 	call_finish(call, http_transfer_error(call->transfer, CURLE_OPERATION_TIMEDOUT));
 }
 
-struct http_call *http_call_prepare(struct http_client *client,
-    const struct http_request *request, const struct http_call_ops *ops,
-    void (*dropped)(void *data), void *data)
+struct http_call *http_call_prepare(struct http_client *client, const struct http_request *request,
+    const struct http_call_ops *ops, void (*dropped)(void *data), void *data)
 {
 	static const struct http_call_ops transfer_ops = {.head = on_head, .body = on_body};
 	struct http_call *call = g_new0(struct http_call, 1);
@@ -176,8 +175,8 @@ struct http_call *http_call_prepare(struct http_client *client,
 	call->dropped = dropped;
 	call->data = data;
 	call->all.data = call->waiting.data = call;
-	call->transfer = http_transfer_new(
-	    request, client->user_agent, &transfer_ops, call, &call->invalid);
+	call->transfer =
+	    http_transfer_new(request, client->user_agent, &transfer_ops, call, &call->invalid);
 	if (call->invalid != NULL)
 		return call;
 	curl_easy_setopt(call->transfer->easy, CURLOPT_PRIVATE, call);

@@ -19,11 +19,11 @@
 
 /* What a TLS connection trusts and shows. All members may be NULL. PEM. Immutable, shared. */
 struct http_tls {
-	GBytes *ca_pem;      /* instead of the system's roots */
-	GBytes *cert_pem;    /* client certificate (chain) */
-	GBytes *key_pem;     /* its key */
-	char *server_name;   /* verify this name instead of the URL's host */
-	gboolean insecure;   /* verify nothing */
+	GBytes *ca_pem;    /* instead of the system's roots */
+	GBytes *cert_pem;  /* client certificate (chain) */
+	GBytes *key_pem;   /* its key */
+	char *server_name; /* verify this name instead of the URL's host */
+	gboolean insecure; /* verify nothing */
 };
 struct http_tls *http_tls_new(void);
 void http_tls_free(struct http_tls *tls);
@@ -35,14 +35,14 @@ struct http_request {
 	const char *const *headers; /* NULL-terminated "Name: value", may be NULL */
 	const char *body;           /* NULL: none */
 	gsize body_len;
-	const struct http_tls *tls;  /* NULL: system's roots. Must outlive the call */
-	const char *proxy;           /* NULL: from the environment; "": none */
-	gint64 connect_timeout_ms;   /* 0: 10 s */
-	gint64 timeout_ms;           /* whole request; 0: none */
-	gint64 idle_timeout_ms;      /* no byte for so long: NET_ERROR_TIMEOUT; 0: none */
-	guint max_redirects;         /* 0: redirects are handed out as they are. Credentials never
-	                                go to another host */
-	gsize max_response_bytes;    /* for collected bodies; 0: 64 MiB */
+	const struct http_tls *tls; /* NULL: system's roots. Must outlive the call */
+	const char *proxy;          /* NULL: from the environment; "": none */
+	gint64 connect_timeout_ms;  /* 0: 10 s */
+	gint64 timeout_ms;          /* whole request; 0: none */
+	gint64 idle_timeout_ms;     /* no byte for so long: NET_ERROR_TIMEOUT; 0: none */
+	guint max_redirects;        /* 0: redirects are handed out as they are. Credentials never
+				       go to another host */
+	gsize max_response_bytes;   /* for collected bodies; 0: 64 MiB */
 };
 
 /* A response's head; borrowed, lives until the callback returns. */
@@ -110,11 +110,11 @@ struct http_response *http_client_fetch(struct http_client *client,
  * within a second. Keeps no connection. FALSE with NET_ERROR_*.
  */
 gboolean http_perform(const struct http_request *request, const char *user_agent,
-    const struct http_call_ops *ops, void *data, const gint *cancelled, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    const struct http_call_ops *ops, void *data, const gint *cancelled,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* http_perform() with the body collected. */
-struct http_response *http_perform_fetch(const struct http_request *request,
-    const char *user_agent, const gint *cancelled, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct http_response *http_perform_fetch(const struct http_request *request, const char *user_agent,
+    const gint *cancelled, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -14,9 +14,8 @@ void http_client_unref(struct http_client *client);
  * http_client_start() in two steps: prepared in any thread, then either submitted on the loop's
  * thread or freed. `dropped` is called instead of done() when the client ends before the call.
  */
-struct http_call *http_call_prepare(struct http_client *client,
-    const struct http_request *request, const struct http_call_ops *ops,
-    void (*dropped)(void *data), void *data);
+struct http_call *http_call_prepare(struct http_client *client, const struct http_request *request,
+    const struct http_call_ops *ops, void (*dropped)(void *data), void *data);
 void http_call_submit(struct http_call *call);
 /* Frees what was prepared and not submitted. */
 void http_call_discard(struct http_call *call);

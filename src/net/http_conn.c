@@ -158,8 +158,7 @@ void conn_close(struct http_conn *conn)
 	 * A reset, where something is cut off: an answer that runs until close would look whole
 	 * otherwise. libuv refuses it after a shutdown.
 	 */
-	if (!conn->broken || conn->lingering ||
-	    uv_tcp_close_reset(&conn->tcp, on_closed) != 0)
+	if (!conn->broken || conn->lingering || uv_tcp_close_reset(&conn->tcp, on_closed) != 0)
 		uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
 
@@ -277,8 +276,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 			used = parse(conn, buffer->base, len);
 		conn->busy = FALSE;
 		if (used < len)
-			g_byte_array_append(conn->input,
-			    (const guint8 *)buffer->base + used, (guint)(len - used));
+			g_byte_array_append(
+			    conn->input, (const guint8 *)buffer->base + used, (guint)(len - used));
 	}
 	if (count != 0)
 		conn_advance(conn);
@@ -299,8 +298,7 @@ static gboolean end_exchange(struct http_conn *conn)
 {
 	struct http_exchange *exchange = conn->exchange;
 	gboolean complete = exchange->complete;
-	gboolean hopeless = exchange->owes_continue ||
-			    exchange->read_past > HTTP_DRAIN_MAX_BYTES ||
+	gboolean hopeless = exchange->owes_continue || exchange->read_past > HTTP_DRAIN_MAX_BYTES ||
 			    conn->parser.state == HTTP_PARSER_FAILED || conn->eof;
 
 	if (!complete && exchange->keep_alive && !hopeless) {
@@ -381,8 +379,7 @@ static gint64 read_deadline_ms(const struct http_conn *conn)
 			   : conn->mark_ms + options->idle_timeout_ms;
 	if (conn->head_ms >= 0)
 		return conn->head_ms + options->head_timeout_ms;
-	return conn->mark_ms +
-	       (conn->served ? options->idle_timeout_ms : options->head_timeout_ms);
+	return conn->mark_ms + (conn->served ? options->idle_timeout_ms : options->head_timeout_ms);
 }
 
 static void update_reading(struct http_conn *conn)
@@ -460,8 +457,8 @@ void conn_accept(struct http_server *server, uv_stream_t *listener)
 	conn->head_ms = -1;
 	conn->mark_ms = server_now_ms(server);
 	conn->input = g_byte_array_new();
-	http_parser_init(&conn->parser, options->max_head_bytes, options->max_body_bytes,
-	    &parser_ops, conn);
+	http_parser_init(
+	    &conn->parser, options->max_head_bytes, options->max_body_bytes, &parser_ops, conn);
 	uv_tcp_init(loop_uv(server->loop), &conn->tcp);
 	conn->tcp.data = conn;
 	conn->read_timer = loop_timer_new(server->loop, on_read_timer, conn);

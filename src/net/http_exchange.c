@@ -153,8 +153,7 @@ static void add_line(GString *head, const char *name, const char *value)
 	g_string_append_printf(head, "%s%s\r\n", name, value);
 }
 
-static GString *start_answer(
-    struct http_server *server, int status, const char *content_type)
+static GString *start_answer(struct http_server *server, int status, const char *content_type)
 {
 	GString *head = g_string_sized_new(256);
 
@@ -174,8 +173,7 @@ static void choose_framing(struct http_exchange *exchange, int status, gint64 co
 	exchange->answer = HTTP_ANSWER_BEGUN;
 	exchange->left = content_length;
 	exchange->no_body |= status == 204 || status == 304;
-	exchange->chunked =
-	    content_length < 0 && !exchange->no_body && !exchange->message->http10;
+	exchange->chunked = content_length < 0 && !exchange->no_body && !exchange->message->http10;
 	if (content_length < 0 && !exchange->chunked && !exchange->no_body)
 		exchange->keep_alive = FALSE;
 	/* Without 100 nobody knows whether the client will send its body. */
@@ -226,8 +224,7 @@ void conn_refuse(struct http_conn *conn, int status, const char *text)
 void http_exchange_respond(struct http_exchange *exchange, int status, const char *content_type,
     const char *const *extra_headers, const char *body, gsize body_len)
 {
-	GString *head =
-	    make_head(exchange, status, content_type, extra_headers, (gint64)body_len);
+	GString *head = make_head(exchange, status, content_type, extra_headers, (gint64)body_len);
 	uv_buf_t buffers[] = {
 	    uv_buf_init(head->str, (unsigned)head->len),
 	    uv_buf_init((char *)body, (unsigned)body_len),
@@ -268,8 +265,7 @@ gboolean http_exchange_write(struct http_exchange *exchange, const char *bytes, 
 		uv_buf_t buffer = uv_buf_init((char *)bytes, (unsigned)len);
 		conn_write(conn, &buffer, 1);
 	}
-	if (!conn->broken &&
-	    conn_pending_bytes(conn) < conn->server->options.write_high_bytes)
+	if (!conn->broken && conn_pending_bytes(conn) < conn->server->options.write_high_bytes)
 		return TRUE;
 	exchange->blocked = TRUE;
 	return FALSE;
@@ -301,7 +297,6 @@ void http_exchange_send_file(struct http_exchange *exchange, int status, const c
     const char *const *extra_headers, int take_fd, gint64 offset, gint64 length)
 {
 	http_exchange_begin(exchange, status, content_type, extra_headers, length);
-	exchange->file =
-	    file_new(exchange, take_fd, offset, exchange->no_body ? 0 : length);
+	exchange->file = file_new(exchange, take_fd, offset, exchange->no_body ? 0 : length);
 	conn_wake(exchange->conn);
 }

@@ -145,8 +145,7 @@ static gboolean wait_finished(struct fetch *fetch, gint64 timeout_ms)
 		else if (left_us <= 0)
 			return FALSE;
 		else
-			uv_cond_timedwait(
-			    &fetch->changed, &fetch->lock, (uint64_t)left_us * 1000);
+			uv_cond_timedwait(&fetch->changed, &fetch->lock, (uint64_t)left_us * 1000);
 	}
 	return TRUE;
 }

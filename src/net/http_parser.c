@@ -79,8 +79,8 @@ static gboolean take_target(struct http_parser *parser, struct http_message *mes
 		path = target + 7 + strcspn(target + 7, "/?");
 	else if (g_ascii_strncasecmp(target, "https://", 8) == 0)
 		path = target + 8 + strcspn(target + 8, "/?");
-	else if (*target != '/' && (strcmp(target, "*") != 0 ||
-				       llhttp_get_method(&parser->llhttp) != HTTP_OPTIONS))
+	else if (*target != '/' &&
+		 (strcmp(target, "*") != 0 || llhttp_get_method(&parser->llhttp) != HTTP_OPTIONS))
 		return refuse(parser, 400, "bad request target");
 	gsize len = strcspn(path, "?");
 	message->path = len > 0 ? g_strndup(path, len) : g_strdup("/");

@@ -58,11 +58,11 @@ struct http_parser {
 
 	struct http_message *message; /* while its head is read */
 	GString *target;
-	gsize head_bytes;   /* of this message, from the end of the one before */
-	gsize extra_bytes;  /* trailers and chunk extensions */
+	gsize head_bytes;  /* of this message, from the end of the one before */
+	gsize extra_bytes; /* trailers and chunk extensions */
 	gint64 body_bytes;
-	gboolean pause;     /* asked for */
-	gboolean running;   /* inside http_parser_feed() */
+	gboolean pause;   /* asked for */
+	gboolean running; /* inside http_parser_feed() */
 	int error_status;
 	const char *error_text; /* static */
 };

@@ -55,8 +55,8 @@ gboolean http_perform(const struct http_request *request, const char *user_agent
 	return failure == NULL;
 }
 
-struct http_response *http_perform_fetch(const struct http_request *request,
-    const char *user_agent, const gint *cancelled, GError **error)
+struct http_response *http_perform_fetch(const struct http_request *request, const char *user_agent,
+    const gint *cancelled, GError **error)
 {
 	static const struct http_call_ops collect = {
 	    .head = http_collector_head,
@@ -68,8 +68,8 @@ struct http_response *http_perform_fetch(const struct http_request *request,
 	http_collector_init(&collector, request->max_response_bytes);
 	if (!http_perform(request, user_agent, &collect, &collector, cancelled, &failure))
 		g_assert(failure != NULL);
-	struct http_response *response = http_collector_finish(
-	    &collector, request->url, g_steal_pointer(&failure), error);
+	struct http_response *response =
+	    http_collector_finish(&collector, request->url, g_steal_pointer(&failure), error);
 	http_collector_done(&collector);
 	return response;
 }

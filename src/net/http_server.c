@@ -16,8 +16,7 @@ const char *server_date(struct http_server *server)
 	gint64 now_s = g_get_real_time() / G_USEC_PER_SEC;
 
 	if (now_s != server->date_s) {
-		static const char *const days[] = {
-		    "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+		static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 		static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 		    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 		time_t seconds = (time_t)now_s;
@@ -150,9 +149,8 @@ guint16 http_server_port(const struct http_server *server)
 	if (server->listener == NULL ||
 	    uv_tcp_getsockname(server->listener, (struct sockaddr *)&address, &len) != 0)
 		return 0;
-	return address.ss_family == AF_INET6
-		   ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-		   : ntohs(((struct sockaddr_in *)&address)->sin_port);
+	return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+					     : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
 void http_server_shutdown(struct http_server *server)

@@ -22,13 +22,13 @@ struct http_server;
 struct http_exchange;
 
 struct http_server_options {
-	guint max_connections;     /* default 1024; more are accepted and closed at once */
-	gsize max_head_bytes;      /* default 32 KiB -> 431 */
-	gint64 max_body_bytes;     /* default 1 MiB -> 413; -1: no limit */
-	gint64 head_timeout_ms;    /* default 10 s for a whole head -> 408 */
-	gint64 idle_timeout_ms;    /* default 75 s between requests */
-	gint64 write_timeout_ms;   /* default 60 s without progress of a pending write */
-	gsize write_high_bytes;    /* default 256 KiB */
+	guint max_connections;   /* default 1024; more are accepted and closed at once */
+	gsize max_head_bytes;    /* default 32 KiB -> 431 */
+	gint64 max_body_bytes;   /* default 1 MiB -> 413; -1: no limit */
+	gint64 head_timeout_ms;  /* default 10 s for a whole head -> 408 */
+	gint64 idle_timeout_ms;  /* default 75 s between requests */
+	gint64 write_timeout_ms; /* default 60 s without progress of a pending write */
+	gsize write_high_bytes;  /* default 256 KiB */
 };
 
 struct http_server_ops {
@@ -37,7 +37,8 @@ struct http_server_ops {
 	 */
 	void (*request)(void *server_data, struct http_exchange *exchange);
 	/* A piece of the request's body; may be NULL (bodies are dropped). */
-	void (*body)(void *server_data, struct http_exchange *exchange, const char *bytes, gsize len);
+	void (*body)(
+	    void *server_data, struct http_exchange *exchange, const char *bytes, gsize len);
 	/* The request is complete; may be NULL. Called also when there is no body. */
 	void (*complete)(void *server_data, struct http_exchange *exchange);
 	/* What was pending is written below the mark; may be NULL. */

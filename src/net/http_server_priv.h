@@ -51,16 +51,16 @@ struct http_conn {
 	GByteArray *input;
 	struct loop_timer *read_timer, *write_timer;
 
-	gint64 mark_ms;      /* accepted, last exchange over, or last bytes of a body */
-	gint64 head_ms;      /* the first byte of the head that is being read; -1: none yet */
-	gboolean served;     /* at least one exchange is over */
-	guint pieces;        /* writes that libuv has queued */
+	gint64 mark_ms;         /* accepted, last exchange over, or last bytes of a body */
+	gint64 head_ms;         /* the first byte of the head that is being read; -1: none yet */
+	gboolean served;        /* at least one exchange is over */
+	guint pieces;           /* writes that libuv has queued */
 	guint64 queued_bytes;   /* ever */
 	guint64 progress_bytes; /* of them written when it was last looked */
 	gint64 progress_ms;
 
-	gboolean busy;      /* conn_advance() is on the stack */
-	gboolean waking;    /* in server->waking */
+	gboolean busy;   /* conn_advance() is on the stack */
+	gboolean waking; /* in server->waking */
 	gboolean reading;
 	gboolean eof;       /* the client closed its side */
 	gboolean broken;    /* close at once */
@@ -78,9 +78,9 @@ struct http_exchange {
 	void *data;
 	enum http_answer answer;
 	struct http_file *file;
-	gint64 left;          /* of the promised length; -1: chunked or until close */
-	gsize read_past;      /* bytes of the body after the answer's end */
-	gboolean complete;    /* the whole request is here */
+	gint64 left;       /* of the promised length; -1: chunked or until close */
+	gsize read_past;   /* bytes of the body after the answer's end */
+	gboolean complete; /* the whole request is here */
 	gboolean paused;
 	gboolean owes_continue; /* the client waits for "100 Continue" */
 	gboolean keep_alive;

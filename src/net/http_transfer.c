@@ -119,8 +119,7 @@ static gboolean give_head(struct http_transfer *transfer)
 	if (is_followed(transfer))
 		return TRUE;
 	transfer->head_given = TRUE;
-	if (transfer->ops->head != NULL &&
-	    !transfer->ops->head(transfer->data, &transfer->head)) {
+	if (transfer->ops->head != NULL && !transfer->ops->head(transfer->data, &transfer->head)) {
 		transfer->refused = TRUE;
 		return FALSE;
 	}
@@ -221,8 +220,7 @@ static gboolean add_headers(
 			return invalid(error, "not a header field", *at);
 		if (colon[1 + strspn(colon + 1, " \t")] == '\0') {
 			/* libcurl's way to send an empty value; "Name:" would remove it. */
-			g_autofree char *line =
-			    g_strdup_printf("%.*s;", (int)(colon - *at), *at);
+			g_autofree char *line = g_strdup_printf("%.*s;", (int)(colon - *at), *at);
 			add_header(transfer, line);
 		} else {
 			add_header(transfer, *at);

@@ -30,13 +30,13 @@ struct http_transfer {
 	void *data;
 
 	struct http_head head;
-	gsize head_bytes;        /* of all heads of this request, redirects included */
-	gboolean head_given;     /* ops->head was called */
-	gboolean refused;        /* a callback returned FALSE */
+	gsize head_bytes;    /* of all heads of this request, redirects included */
+	gboolean head_given; /* ops->head was called */
+	gboolean refused;    /* a callback returned FALSE */
 	gboolean head_too_large;
 	gboolean idle_expired;
 	gint64 idle_timeout_ms, timeout_ms;
-	gint64 progress_us;      /* g_get_monotonic_time() of the last byte seen */
+	gint64 progress_us; /* g_get_monotonic_time() of the last byte seen */
 	curl_off_t seen_bytes;
 	guint max_redirects;
 

@@ -259,8 +259,8 @@ static void assert_failure(GError *take_error, enum net_error code, const char *
 
 	assert_non_null(error);
 	if (!g_error_matches(error, NET_ERROR, (int)code) || strstr(error->message, text) == NULL)
-		fail_msg("expected %d with '%s', got %d: %s", code, text, error->code,
-		    error->message);
+		fail_msg(
+		    "expected %d with '%s', got %d: %s", code, text, error->code, error->message);
 }
 
 static void test_invalid_requests(void **state)
@@ -463,8 +463,12 @@ static void test_methods_and_bodies(void **state)
 	const char *headers[] = {"Content-Type: application/json", NULL};
 
 	for (guint i = 0; i < G_N_ELEMENTS(methods); i++) {
-		struct http_request request = {.method = methods[i], .url = url, .proxy = "",
-		    .headers = headers, .body = "a\0b", .body_len = 3};
+		struct http_request request = {.method = methods[i],
+		    .url = url,
+		    .proxy = "",
+		    .headers = headers,
+		    .body = "a\0b",
+		    .body_len = 3};
 		AUTO(http_response) response = http_perform_fetch(&request, "t", NULL, NULL);
 		assert_non_null(response);
 		assert_int_equal(response->body_len, 3);
@@ -514,7 +518,10 @@ static void test_collected_limit(void **state)
 
 static gpointer cancel_when_it_runs(gpointer data)
 {
-	struct { struct test_server *test; gint *cancelled; } *job = data;
+	struct {
+		struct test_server *test;
+		gint *cancelled;
+	} *job = data;
 
 	test_server_wait(job->test, &job->test->requests, 1);
 	g_atomic_int_set(job->cancelled, 1);
@@ -527,7 +534,10 @@ static void test_perform_cancelled(void **state)
 	g_autofree char *url = g_strconcat(fixture->test->url, "/hang", NULL);
 	struct http_request request = {.url = url, .proxy = ""};
 	gint cancelled = 0;
-	struct { struct test_server *test; gint *cancelled; } job = {fixture->test, &cancelled};
+	struct {
+		struct test_server *test;
+		gint *cancelled;
+	} job = {fixture->test, &cancelled};
 	GThread *thread = g_thread_new("cancel", cancel_when_it_runs, &job);
 	GError *error = NULL;
 
@@ -544,8 +554,7 @@ struct many {
 static gpointer fetch_many(gpointer data)
 {
 	struct many *many = data;
-	g_autofree char *url =
-	    g_strconcat(many->fixture->test->url, "/stream?bytes=50000", NULL);
+	g_autofree char *url = g_strconcat(many->fixture->test->url, "/stream?bytes=50000", NULL);
 	struct http_request request = {.url = url, .proxy = "", .timeout_ms = 20000};
 
 	for (int i = 0; i < 25; i++) {

@@ -26,6 +26,7 @@ static void test_max_connections(void **state)
 	raw_text(second, REQUEST);
 	g_autofree char *one = raw_read_until(first, "hello");
 	g_autofree char *two = raw_read_until(second, "hello");
+	assert_true(g_str_has_suffix(one, "hello") && g_str_has_suffix(two, "hello"));
 	g_autofree char *three = raw_exchange(test, REQUEST, strlen(REQUEST));
 	assert_string_equal(three, "");
 	/* A place becomes free again. */
@@ -150,6 +151,7 @@ static void test_no_timeout_while_answering(void **state)
 	test_server_wait(test, &test->held, 1);
 	/* The other one's end shows that both limits have passed. */
 	g_autofree char *nothing = raw_read_all(other);
+	assert_string_equal(nothing, "");
 	test_server_release(test);
 	g_autofree char *answer = raw_read_until(fd, "released");
 	assert_true(g_str_has_prefix(answer, "HTTP/1.1 200 "));

@@ -57,8 +57,7 @@ static char *run(const char *bytes, gsize len, gsize piece)
 
 	http_parser_init(&record.parser, MAX_HEAD, MAX_BODY, &ops, &record);
 	for (gsize at = 0; at < len && record.parser.state != HTTP_PARSER_FAILED;) {
-		gsize used =
-		    http_parser_feed(&record.parser, bytes + at, MIN(piece, len - at));
+		gsize used = http_parser_feed(&record.parser, bytes + at, MIN(piece, len - at));
 		at += used;
 		if (record.parser.state == HTTP_PARSER_COMPLETE)
 			http_parser_next(&record.parser);
@@ -121,10 +120,7 @@ static void test_accepted(void **state)
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 #define POST "POST / HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
-#define CASE(status, text)                                                                         \
-	{                                                                                          \
-		status, text, sizeof(text) - 1                                                     \
-	}
+#define CASE(status, text) {status, text, sizeof(text) - 1}
 
 /* Each of these is read differently by some proxy or server out there, or by none. */
 static const struct {
@@ -152,7 +148,8 @@ static const struct {
     CASE(501, POST "Transfer-Encoding: xchunked\r\n\r\n"),
     CASE(400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n"),
     CASE(400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
-    CASE(400, POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"),
+    CASE(400, POST "Transfer-Encoding: \x0b"
+		   "chunked\r\n\r\n0\r\n\r\n"),
     CASE(400, POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
     CASE(400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     /* Where does a line end? */

@@ -73,7 +73,7 @@ static void test_pipelined_answers_keep_their_order(void **state)
 
 	for (const char *const *body = (const char *const[]){"\r\n\r\nlater", "\r\n\r\nhello",
 		 "\r\n\r\none", "\r\n\r\nlater", "\r\n\r\ntwo", NULL};
-	     *body != NULL; body++) {
+	    *body != NULL; body++) {
 		at = strstr(at, *body);
 		assert_non_null(at);
 		at += strlen(*body);
@@ -124,8 +124,8 @@ static void test_http_1_0(void **state)
 {
 	struct test_server *test = *state;
 	g_autofree char *answer = ask(test, "GET /hello HTTP/1.0\r\n\r\n");
-	g_autofree char *until_close = ask(test,
-	    "GET /stream?bytes=5 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	g_autofree char *until_close =
+	    ask(test, "GET /stream?bytes=5 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
 	g_autofree char *kept = ask(test, "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 					  "GET /hello HTTP/1.0\r\n\r\n");
 
@@ -192,12 +192,13 @@ static void test_unwanted_large_body_ends_the_connection(void **state)
 static void test_paused_body(void **state)
 {
 	struct test_server *test = *state;
-	g_autofree char *answer = ask(test, "POST /paused HTTP/1.1\r\nHost: x\r\n"
-					    "Content-Length: 5\r\n\r\n12345"
-					    "GET /paused HTTP/1.1\r\nHost: x\r\n\r\n"
-					    "POST /paused HTTP/1.1\r\nHost: x\r\n"
-					    "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-					    "3\r\nabc\r\n0\r\n\r\n");
+	g_autofree char *answer =
+	    ask(test, "POST /paused HTTP/1.1\r\nHost: x\r\n"
+		      "Content-Length: 5\r\n\r\n12345"
+		      "GET /paused HTTP/1.1\r\nHost: x\r\n\r\n"
+		      "POST /paused HTTP/1.1\r\nHost: x\r\n"
+		      "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+		      "3\r\nabc\r\n0\r\n\r\n");
 
 	assert_int_equal(count_of(answer, "HTTP/1.1 200 "), 3);
 	assert_non_null(strstr(answer, "\r\n\r\n12345HTTP/1.1"));
@@ -207,8 +208,8 @@ static void test_paused_body(void **state)
 static void test_targets(void **state)
 {
 	struct test_server *test = *state;
-	g_autofree char *absolute =
-	    ask(test, "GET http://other:1/target?q=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	g_autofree char *absolute = ask(
+	    test, "GET http://other:1/target?q=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	g_autofree char *plain =
 	    ask(test, "GET /target?a=b?c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 
@@ -232,8 +233,7 @@ static void test_client_gone_is_told(void **state)
 static void test_abort_is_seen(void **state)
 {
 	struct test_server *test = *state;
-	g_autofree char *cut =
-	    ask(test, "GET /abort HTTP/1.1\r\nHost: x\r\n\r\n");
+	g_autofree char *cut = ask(test, "GET /abort HTTP/1.1\r\nHost: x\r\n\r\n");
 	gint64 aborted = test_server_get(test, &test->aborted);
 	g_autofree char *too_short = ask(test, "GET /short HTTP/1.1\r\nHost: x\r\n\r\n");
 
@@ -294,11 +294,14 @@ static void test_file(void **state)
 static void test_file_client_gone(void **state)
 {
 	struct test_server *test = *state;
+	/* More than the kernel's buffers take. */
+	assert_int_equal(truncate(test->path, 400 * 1024 * 1024), 0);
 	gint64 aborted = test_server_get(test, &test->aborted);
 	int fd = raw_connect(test);
 
 	raw_text(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
 	g_autofree char *some = raw_read_until(fd, "\r\n\r\n");
+	assert_true(g_str_has_prefix(some, "HTTP/1.1 200 "));
 	close(fd);
 	test_server_wait(test, &test->aborted, aborted + 1);
 }
@@ -311,6 +314,7 @@ static void test_shutdown_lets_answers_finish(void **state)
 	(void)state;
 	raw_text(idle, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
 	g_autofree char *first = raw_read_until(idle, "hello");
+	assert_true(g_str_has_prefix(first, "HTTP/1.1 200 "));
 	raw_text(busy, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
 	test_server_wait(test, &test->held, 1);
 	test_server_shutdown(test);

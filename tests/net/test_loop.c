@@ -16,8 +16,8 @@
 
 struct poster {
 	struct loop *loop;
-	int last;      /* loop's thread only */
-	int *total;    /* loop's thread only */
+	int last;   /* loop's thread only */
+	int *total; /* loop's thread only */
 	gboolean sorted;
 };
 

@@ -122,8 +122,8 @@ static void send_file(struct test_server *test, struct http_exchange *exchange)
 	    st.st_size - offset + more);
 }
 
-static void answer_special(struct test_server *test, struct http_exchange *exchange,
-    struct visit *visit, const char *path)
+static void answer_special(
+    struct test_server *test, struct http_exchange *exchange, struct visit *visit, const char *path)
 {
 	if (strcmp(path, "/later") == 0) {
 		visit->timer = loop_timer_new(test->loop, on_later, visit);
@@ -264,8 +264,7 @@ static void on_closed(void *data, struct http_exchange *exchange, gboolean abort
 	add(test, aborted ? &test->aborted : &test->closed, 1);
 }
 
-static const struct http_server_ops ops = {
-    on_request, on_body, on_complete, on_drained, on_closed};
+static const struct http_server_ops ops = {on_request, on_body, on_complete, on_drained, on_closed};
 
 struct test_server *test_server_start(const struct http_server_options *options)
 {
@@ -275,8 +274,7 @@ struct test_server *test_server_start(const struct http_server_options *options)
 	uv_mutex_init(&test->lock);
 	uv_cond_init(&test->changed);
 	test->loop = loop_new();
-	test->server =
-	    http_server_new(test->loop, "127.0.0.1", 0, options, &ops, test, &error);
+	test->server = http_server_new(test->loop, "127.0.0.1", 0, options, &ops, test, &error);
 	assert_non_null(test->server);
 	test->port = http_server_port(test->server);
 	assert_true(test->port > 0);

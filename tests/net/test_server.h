@@ -12,7 +12,7 @@ struct test_server {
 	GThread *thread;
 	struct http_server *server;
 	guint16 port;
-	char *url; /* "http://127.0.0.1:PORT" */
+	char *url;  /* "http://127.0.0.1:PORT" */
 	char *path; /* of the file that /file sends */
 
 	uv_mutex_t lock;

@@ -84,8 +84,12 @@ static void test_upload_by_client(void **state)
 	struct test_server *test = *state;
 	g_autofree char *url = g_strconcat(test->url, "/sink", NULL);
 	g_autofree char *body = g_malloc0(32 * 1024 * 1024);
-	struct http_request request = {.method = "PUT", .url = url, .proxy = "", .body = body,
-	    .body_len = 32 * 1024 * 1024, .idle_timeout_ms = 10000};
+	struct http_request request = {.method = "PUT",
+	    .url = url,
+	    .proxy = "",
+	    .body = body,
+	    .body_len = 32 * 1024 * 1024,
+	    .idle_timeout_ms = 10000};
 	AUTO(http_response) response = http_perform_fetch(&request, "t", NULL, NULL);
 
 	assert_non_null(response);

@@ -35,8 +35,7 @@ static gboolean openssl(const struct fixture *fixture, const char *arguments)
 
 	return g_shell_parse_argv(line, NULL, &argv, NULL) &&
 	       g_spawn_sync(fixture->dir, argv, NULL,
-		   G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL |
-		       G_SPAWN_STDERR_TO_DEV_NULL,
+		   G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
 		   NULL, NULL, NULL, NULL, &status, NULL) &&
 	       status == 0;
 }
@@ -59,16 +58,16 @@ static gboolean make_certificates(struct fixture *fixture)
 
 	return g_file_set_contents(
 		   extensions, "subjectAltName=DNS:server.test,DNS:localhost\n", -1, NULL) &&
-	       openssl(fixture, "req -x509 " NEW_KEY
-				"-keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca") &&
+	       openssl(fixture,
+		   "req -x509 " NEW_KEY "-keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca") &&
 	       openssl(fixture, "req -x509 " NEW_KEY
 				"-keyout other.key -out other.pem -days 2 -subj /CN=other-ca") &&
-	       openssl(fixture,
-		   "req " NEW_KEY "-keyout server.key -out server.csr -subj /CN=server") &&
+	       openssl(
+		   fixture, "req " NEW_KEY "-keyout server.key -out server.csr -subj /CN=server") &&
 	       openssl(fixture, "x509 -req -in server.csr -CA ca.pem -CAkey ca.key "
 				"-CAcreateserial -days 2 -extfile server.ext -out server.pem") &&
-	       openssl(fixture,
-		   "req " NEW_KEY "-keyout client.key -out client.csr -subj /CN=client") &&
+	       openssl(
+		   fixture, "req " NEW_KEY "-keyout client.key -out client.csr -subj /CN=client") &&
 	       openssl(fixture, "x509 -req -in client.csr -CA ca.pem -CAkey ca.key "
 				"-CAcreateserial -days 2 -out client.pem");
 }
@@ -128,8 +127,8 @@ static void stop_server(struct server *server)
 	close(server->out);
 }
 
-static struct http_response *get(const struct server *server, const char *host,
-    const struct http_tls *tls, GError **error)
+static struct http_response *get(
+    const struct server *server, const char *host, const struct http_tls *tls, GError **error)
 {
 	g_autofree char *url = g_strdup_printf("https://%s:%u/", host, server->port);
 	struct http_request request = {.url = url, .proxy = "", .tls = tls, .timeout_ms = 20000};
@@ -137,8 +136,7 @@ static struct http_response *get(const struct server *server, const char *host,
 	return http_perform_fetch(&request, "t", NULL, error);
 }
 
-static void assert_works(
-    const struct server *server, const char *host, const struct http_tls *tls)
+static void assert_works(const struct server *server, const char *host, const struct http_tls *tls)
 {
 	g_autoptr(GError) error = NULL;
 	AUTO(http_response) response = get(server, host, tls, &error);
@@ -149,8 +147,8 @@ static void assert_works(
 	assert_non_null(strstr(response->body, "s_server"));
 }
 
-static void assert_refused(const struct server *server, const char *host,
-    const struct http_tls *tls, const char *text)
+static void assert_refused(
+    const struct server *server, const char *host, const struct http_tls *tls, const char *text)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -195,9 +193,8 @@ static void test_names(void **state)
 static void test_server_name_is_sent(void **state)
 {
 	struct fixture *fixture = *state;
-	struct server server =
-	    start_server(fixture, "-servername server.test -servername_fatal "
-				  "-cert2 server.pem -key2 server.key");
+	struct server server = start_server(fixture, "-servername server.test -servername_fatal "
+						     "-cert2 server.pem -key2 server.key");
 	struct http_tls tls = {.ca_pem = fixture->ca, .server_name = (char *)"server.test"};
 
 	assert_works(&server, "127.0.0.1", &tls);
@@ -245,8 +242,7 @@ static void test_fetch_over_tls(void **state)
 	struct server server = start_server(fixture, "");
 	struct http_tls tls = {.ca_pem = fixture->ca};
 	g_autofree char *url = g_strdup_printf("https://localhost:%u/", server.port);
-	struct http_request request = {
-	    .url = url, .proxy = "", .tls = &tls, .timeout_ms = 20000};
+	struct http_request request = {.url = url, .proxy = "", .tls = &tls, .timeout_ms = 20000};
 	struct loop *loop = loop_new();
 	struct http_client *client = http_client_new(loop, "t");
 	GThread *thread = loop_run_in_thread(loop, "client");
@@ -311,8 +307,7 @@ int main(void)
 	    cmocka_unit_test_prestate_setup_teardown(
 		test_client_certificate, set_up, tear_down, state),
 	    cmocka_unit_test_prestate_setup_teardown(test_not_tls, set_up, tear_down, state),
-	    cmocka_unit_test_prestate_setup_teardown(
-		test_fetch_over_tls, set_up, tear_down, state),
+	    cmocka_unit_test_prestate_setup_teardown(test_fetch_over_tls, set_up, tear_down, state),
 	};
 	g_autofree char *program = g_find_program_in_path("openssl");
 	int failed = 0;
