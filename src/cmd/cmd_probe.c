@@ -4,6 +4,8 @@
 #include "json/json.h"
 #include "net/http_client.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +13,23 @@
 
 #define USER_AGENT "ollama-operator/" OPERATOR_VERSION
 #define DEFAULT_SERVER "http://127.0.0.1:11434"
+/* What stands there when the container ends is its last word in the pod's status. */
+#define DEFAULT_TERMINATION_LOG "/dev/termination-log"
 
-enum { DEFAULT_TIMEOUT_MS = 60 * 60 * 1000, ANSWER_MAX_BYTES = 1024 * 1024 };
+enum {
+	DEFAULT_TIMEOUT_MS = 60 * 60 * 1000,
+	ANSWER_MAX_BYTES = 1024 * 1024,
+	/* A server that only just starts, and looks for GPUs first, is waited for. */
+	SERVER_START_MS = 120 * 1000,
+	SERVER_RETRY_MS = 250,
+};
 
 struct flags {
 	char *model;
 	char *server;
 	char *timeout;
 	char *keep_alive;
+	char *termination_log;
 	gint64 timeout_ms;
 };
 
@@ -28,6 +39,7 @@ static void flags_done(struct flags *flags)
 	g_free(flags->server);
 	g_free(flags->timeout);
 	g_free(flags->keep_alive);
+	g_free(flags->termination_log);
 }
 
 static gboolean parse_flags(int argc, char **argv, struct flags *flags)
@@ -40,6 +52,9 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"Give up after this long [1h]", "DURATION"},
 	    {"keep-alive", 0, 0, G_OPTION_ARG_STRING, &flags->keep_alive,
 		"How long it stays loaded, in seconds or as a duration [as the server is set]", "TIME"},
+	    {"termination-log", 0, 0, G_OPTION_ARG_FILENAME, &flags->termination_log,
+		"Leave the reason of a failure there too, if the file exists "
+		"[" DEFAULT_TERMINATION_LOG "]", "FILE"},
 	    G_OPTION_ENTRY_NULL,
 	};
 
@@ -53,6 +68,8 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	flags->timeout_ms = DEFAULT_TIMEOUT_MS;
 	if (flags->server == NULL)
 		flags->server = g_strdup(DEFAULT_SERVER);
+	if (flags->termination_log == NULL)
+		flags->termination_log = g_strdup(DEFAULT_TERMINATION_LOG);
 	if (flags->model == NULL)
 		fprintf(stderr,
 		    "ollama-operator probe: set --model; see 'ollama-operator probe --help'\n");
@@ -119,10 +136,31 @@ static char *explain(const struct http_response *response, gboolean embed)
 	return g_strdup("the server's answer does not say that the model is loaded");
 }
 
+/* The load request, again while nobody listens there yet. */
+static struct http_response *post_when_up(const struct flags *flags, GError **error)
+{
+	gint64 end_us = g_get_monotonic_time() + MIN(SERVER_START_MS, flags->timeout_ms) * 1000;
+
+	for (;;) {
+		GError *problem = NULL;
+		struct http_response *response = post(flags, "/api/generate", FALSE, &problem);
+
+		if (response != NULL)
+			return response;
+		if (!g_error_matches(problem, NET_ERROR, NET_ERROR_UNREACHABLE) ||
+		    g_get_monotonic_time() >= end_us) {
+			g_propagate_error(error, problem);
+			return NULL;
+		}
+		g_clear_error(&problem);
+		g_usleep(SERVER_RETRY_MS * 1000);
+	}
+}
+
 static char *load(const struct flags *flags)
 {
 	g_autoptr(GError) error = NULL;
-	AUTO(http_response) response = post(flags, "/api/generate", FALSE, &error);
+	AUTO(http_response) response = post_when_up(flags, &error);
 	AUTO(http_response) embedding = NULL;
 	g_autofree char *why = NULL;
 
@@ -133,6 +171,18 @@ static char *load(const struct flags *flags)
 		return g_steal_pointer(&why);
 	embedding = post(flags, "/api/embed", TRUE, &error);
 	return embedding == NULL ? g_strdup(error->message) : explain(embedding, TRUE);
+}
+
+static void leave_last_words(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* Best effort: the same line stands on stderr. */
+	if (write(fd, text, strlen(text)) < 0)
+		g_debug("%s: %s", path, g_strerror(errno));
+	close(fd);
 }
 
 static void on_signal(int number)
@@ -152,8 +202,12 @@ int cmd_probe(int argc, char **argv)
 		why = load(&flags);
 		code = why == NULL ? 0 : 1;
 	}
-	if (why != NULL)
-		fprintf(stderr, "loading %s failed: %s\n", flags.model, why);
+	if (why != NULL) {
+		g_autofree char *line = g_strdup_printf("loading %s failed: %s\n", flags.model, why);
+
+		fputs(line, stderr);
+		leave_last_words(flags.termination_log, line);
+	}
 	flags_done(&flags);
 	return code;
 }

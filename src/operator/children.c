@@ -7,7 +7,10 @@
 #define MODELS_DIRECTORY "/models"
 #define HOME_DIRECTORY "/home/ollama"
 
-enum { UNPRIVILEGED_ID = 65532 };
+enum {
+	UNPRIVILEGED_ID = 65532,
+	SAID_LEN = 16, /* hexadecimal digits of a hash that has to tell our own bodies apart */
+};
 
 /* ---- small builders ---- */
 
@@ -218,8 +221,9 @@ static void set_server_env(yyjson_mut_doc *doc, yyjson_mut_val *container,
 
 /*
  * The startup probe loads the model into the pod's own server and succeeds when it is loaded: so
- * a Ready pod answers at once. It may take as long as the largest model needs; a broken load fails
- * early and is tried again, and after ten of them the container starts anew.
+ * a Ready pod answers at once. It may take as long as the largest model needs. It waits for a server
+ * that only just starts; a load that the server itself refuses is tried three times, then the
+ * container starts anew, and why is its last word in the pod's status.
  */
 static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const struct model *model)
 {
@@ -235,7 +239,7 @@ static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const str
 	append_str(doc, command, name);
 	json_mut_set_int(doc, startup, "periodSeconds", 2);
 	json_mut_set_int(doc, startup, "timeoutSeconds", 3600);
-	json_mut_set_int(doc, startup, "failureThreshold", 30);
+	json_mut_set_int(doc, startup, "failureThreshold", 3);
 	for (gsize i = 0; i < G_N_ELEMENTS(http_probes); i++) {
 		yyjson_mut_val *probe = json_mut_object(doc, container, http_probes[i]);
 		yyjson_mut_val *get = json_mut_object(doc, probe, "httpGet");
@@ -325,6 +329,25 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
 
 /* ---- the children ---- */
 
+/*
+ * What we no longer want is no difference in what we want: without this, a member that the Model
+ * does not set any more would stay in its child for ever. The hash of all that we say is part of
+ * it, so any change is applied, and the API server then removes what we owned and do not say now.
+ */
+static void set_said(yyjson_mut_doc *doc)
+{
+	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+	gsize len;
+	g_autofree char *text = json_mut_print(root, &len);
+	g_autofree char *sum =
+	    g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, len);
+
+	sum[SAID_LEN] = '\0';
+	json_mut_set_str(doc,
+	    json_mut_object(doc, yyjson_mut_obj_get(root, "metadata"), "annotations"),
+	    ANNOTATION_SAID, sum);
+}
+
 static void set_selector(yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct model *model,
     yyjson_val *existing)
 {
@@ -361,6 +384,7 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	json_mut_set_int(doc, rolling, "maxSurge", 1);
 	json_mut_set_int(doc, rolling, "maxUnavailable", 0);
 	set_pod(doc, json_mut_object(doc, spec, "template"), model, settings);
+	set_said(doc);
 	return doc;
 }
 
@@ -382,5 +406,6 @@ yyjson_mut_doc *child_service(const struct model *model)
 	json_mut_set_int(doc, port, "port", OLLAMA_PORT);
 	json_mut_set_str(doc, port, "protocol", "TCP");
 	json_mut_set_str(doc, port, "targetPort", "ollama");
+	set_said(doc);
 	return doc;
 }

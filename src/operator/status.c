@@ -134,7 +134,8 @@ static void write_pull(struct draft *draft)
 	const struct pull_state *pull = draft->pull;
 	yyjson_mut_val *out;
 
-	if (pull == NULL || pull->phase == PULL_READY)
+	if (pull == NULL || pull->phase == PULL_READY ||
+	    (pull->phase == PULL_FAILED && pull->total_bytes == 0))
 		return;
 	out = json_mut_object(draft->doc, draft->root, "pull");
 	json_mut_set_str(draft->doc, out, "node", pull->node);
