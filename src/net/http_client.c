@@ -17,6 +17,8 @@
 #define MAX_IDLE_CONNECTIONS 32L
 /* Calls above it wait in libcurl for a connection to become free. */
 #define MAX_CONNECTIONS 1024L
+/* The largest that libcurl takes. */
+#define OLD_BUFFER_BYTES (512 * 1024L)
 
 struct http_client {
 	gint refs; /* atomic */
@@ -179,6 +181,13 @@ struct http_call *http_call_prepare(struct http_client *client, const struct htt
 	    http_transfer_new(request, client->user_agent, &transfer_ops, call, &call->invalid);
 	if (call->invalid != NULL)
 		return call;
+	/*
+	 * libcurl before 8.0 (Debian 12's) may stall for good when parallel HTTP/2 responses
+	 * outgrow their buffers; in larger ones that takes larger responses. Untouched pages cost
+	 * nothing.
+	 */
+	if (curl_version_info(CURLVERSION_NOW)->version_num < 0x080000)
+		curl_easy_setopt(call->transfer->easy, CURLOPT_BUFFERSIZE, OLD_BUFFER_BYTES);
 	curl_easy_setopt(call->transfer->easy, CURLOPT_PRIVATE, call);
 	curl_easy_setopt(call->transfer->easy, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(call->transfer->easy, CURLOPT_XFERINFOFUNCTION, on_progress);

@@ -9,6 +9,7 @@
  *
  * Ownership: requests are borrowed during the call that takes them; everything is copied.
  * Limits: `max_response_bytes` for collected bodies, head 64 KiB, redirects as set.
+ * Set idle_timeout_ms (or timeout_ms) for whatever must not wait for ever.
  * Source: RFC 9110, 9112, 9113.
  */
 #ifndef NET_HTTP_CLIENT_H

@@ -9,6 +9,9 @@
  * Back-pressure: http_exchange_write() says FALSE when more than `write_high_bytes` wait; go on
  * when ops->drained is called. Reading of a body stops while http_exchange_pause() holds.
  * Limits: see struct http_server_options; each has a default and is enforced before memory grows.
+ * A client that closes its side before its answer is complete counts as gone, as in most servers.
+ * A body of which nothing comes for idle_timeout_ms is refused with 408; a handler has no limit.
+ * What a client sends ahead waits, read but not parsed, up to 80 KiB.
  * Source: RFC 9110, 9112. Requests that are ambiguous (two lengths, length and chunked, obs-fold,
  * bare CR) are refused with 400 and the connection is closed.
  */
@@ -60,7 +63,7 @@ struct http_server *http_server_new(struct loop *loop, const char *host, guint16
 guint16 http_server_port(const struct http_server *server);
 /* Stops accepting; connections without a request close at once, others after their answer. */
 void http_server_shutdown(struct http_server *server);
-/* Closes everything now (closed(aborted) is called for open exchanges). */
+/* Closes everything now (closed(aborted) is called for open exchanges). Not from inside the ops. */
 void http_server_free(struct http_server *server);
 DEFINE_AUTO(http_server, http_server_free)
 
