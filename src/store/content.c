@@ -160,7 +160,7 @@ static void remove_orphan(int dir_fd, const char *name, void *data)
 /* One store per directory: two would each delete what the other is just making. */
 static gboolean take_lock(struct content *content, GError **error)
 {
-	content->lock_fd = openat(content->dir_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	content->lock_fd = openat(content->dir_fd, ".lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (content->lock_fd < 0) {
 		store_error_set_errno(error, errno, "opening %s/.lock", content->directory);
 		return FALSE;
