@@ -1,5 +1,7 @@
 #include "operator/children.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
 /* The mount points inside a model's pod. */
@@ -7,10 +9,7 @@
 #define MODELS_DIRECTORY "/models"
 #define HOME_DIRECTORY "/home/ollama"
 
-enum {
-	UNPRIVILEGED_ID = 65532,
-	SAID_LEN = 16, /* hexadecimal digits of a hash that has to tell our own bodies apart */
-};
+enum { UNPRIVILEGED_ID = 65532 };
 
 /* ---- small builders ---- */
 
@@ -337,15 +336,13 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
 static void set_said(yyjson_mut_doc *doc)
 {
 	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+	yyjson_mut_val *metadata = yyjson_mut_obj_get(root, "metadata");
 	gsize len;
 	g_autofree char *text = json_mut_print(root, &len);
-	g_autofree char *sum =
-	    g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, len);
+	g_autofree char *hash =
+	    g_strdup_printf("%016" G_GINT64_MODIFIER "x", hash_stable(text, len));
 
-	sum[SAID_LEN] = '\0';
-	json_mut_set_str(doc,
-	    json_mut_object(doc, yyjson_mut_obj_get(root, "metadata"), "annotations"),
-	    ANNOTATION_SAID, sum);
+	json_mut_set_str(doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_SAID, hash);
 }
 
 static void set_selector(yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct model *model,

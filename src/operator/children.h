@@ -17,6 +17,8 @@
 #define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
 /* The Model's whole name on its pods: a label may be too short for it. */
 #define ANNOTATION_MODEL "ollama.ayaka.io/model"
+/* On children: a hash of all that the manager says about them. */
+#define ANNOTATION_SAID "ollama.ayaka.io/said"
 #define CHILD_SELECTOR LABEL_TYPE "=model"
 
 #define FIELD_MANAGER "ollama-operator"

@@ -10,8 +10,8 @@
 struct reconciler {
 	struct reconciler_deps deps;
 	/*
-	 * What the last apply of a child said and which generation it gave: the API server may write
-	 * a value differently than we do ("1000m" as "1"), which is no reason to apply it for ever.
+	 * What the last apply of a child said and what came of it: the API server may write a value
+	 * differently than we do ("1000m" as "1"), which is no reason to apply it for ever.
 	 * Only saves requests: after a restart each child is applied once more.
 	 */
 	GMutex lock;
@@ -20,17 +20,8 @@ struct reconciler {
 
 struct applied {
 	guint64 body_hash;
-	gint64 generation;
-	char *uid;
+	guint64 result_hash;
 };
-
-static void applied_free(gpointer data)
-{
-	struct applied *applied = data;
-
-	g_free(applied->uid);
-	g_free(applied);
-}
 
 struct reconciler *reconciler_new(const struct reconciler_deps *deps)
 {
@@ -38,7 +29,7 @@ struct reconciler *reconciler_new(const struct reconciler_deps *deps)
 
 	reconciler->deps = *deps;
 	g_mutex_init(&reconciler->lock);
-	reconciler->applied = g_hash_table_new_full(hash_str, g_str_equal, g_free, applied_free);
+	reconciler->applied = g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
 	return reconciler;
 }
 
@@ -52,6 +43,28 @@ void reconciler_free(struct reconciler *reconciler)
 }
 
 /* ---- what was applied last ---- */
+
+/*
+ * All of a child that we have a say in. Not its generation: labels and owners do not count in
+ * that, and a Service has none.
+ */
+static guint64 hash_child(yyjson_val *child)
+{
+	yyjson_val *metadata = json_at(child, "metadata", NULL);
+	yyjson_val *const parts[] = {yyjson_obj_get(metadata, "uid"),
+	    yyjson_obj_get(metadata, "labels"), yyjson_obj_get(metadata, "annotations"),
+	    yyjson_obj_get(metadata, "ownerReferences"), json_at(child, "spec", NULL)};
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
+		gsize len = 0;
+		g_autofree char *part = parts[i] == NULL ? NULL : json_print(parts[i], &len);
+
+		g_string_append_len(text, part != NULL ? part : "", (gssize)len);
+		g_string_append_c(text, '\n');
+	}
+	return hash_bytes(text->str, text->len);
+}
 
 static char *applied_key(const struct model *model, const struct action *action)
 {
@@ -69,8 +82,7 @@ static gboolean was_just_applied(struct reconciler *reconciler, const struct mod
 	g_mutex_lock(&reconciler->lock);
 	last = g_hash_table_lookup(reconciler->applied, key);
 	same = last != NULL && child != NULL && last->body_hash == body_hash &&
-	       json_int(child, 0, "metadata", "generation", NULL) == last->generation &&
-	       g_strcmp0(json_str(child, "metadata", "uid", NULL), last->uid) == 0;
+	       last->result_hash == hash_child(child);
 	g_mutex_unlock(&reconciler->lock);
 	return same;
 }
@@ -81,8 +93,7 @@ static void remember_applied(struct reconciler *reconciler, const struct model *
 	struct applied *applied = g_new0(struct applied, 1);
 
 	applied->body_hash = hash_bytes(action->body, action->body_len);
-	applied->generation = json_int(stored, 0, "metadata", "generation", NULL);
-	applied->uid = g_strdup(json_str(stored, "metadata", "uid", NULL));
+	applied->result_hash = hash_child(stored);
 	g_mutex_lock(&reconciler->lock);
 	g_hash_table_replace(reconciler->applied, applied_key(model, action), applied);
 	g_mutex_unlock(&reconciler->lock);
