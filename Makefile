@@ -56,7 +56,7 @@ run:
 
 image:
 	@tools/deps build image
-	@tools/image
+	@tools/as-root tools/image
 
 install.yaml:
 	@tools/render-install
@@ -70,11 +70,12 @@ fmt:
 
 lab:
 	@tools/deps lab
-	@lab/cluster up
+	@tools/as-root lab/cluster build
+	@tools/as-root lab/cluster up
 
 clean-lab:
-	@lab/cluster down
-	@lab/check-clean
+	@tools/as-root lab/cluster down
+	@tools/as-root lab/check-clean
 
 clean:
 	rm -rf $(CACHE)/build/$(CLONE)-*

@@ -18,6 +18,7 @@
 			free_fn(*pointer);                                                         \
 	}
 
-#define AUTO(name) __attribute__((cleanup(name##_auto_cleanup))) struct name *
+/* "unused": some values are only kept for what their cleanup does. */
+#define AUTO(name) __attribute__((cleanup(name##_auto_cleanup), unused)) struct name *
 
 #endif

@@ -14,7 +14,16 @@
 #define DEFAULT_NAMESPACE "ollama-operator-system"
 #define LEASE_NAME "ollama-operator-manager"
 
-enum { PROBLEM_EVERY_MS = 2000, DEFAULT_WORKERS = 8, DEFAULT_STORE_PORT = 11435 };
+enum {
+	PROBLEM_EVERY_MS = 2000,
+	DEFAULT_WORKERS = 8,
+	DEFAULT_STORE_PORT = 11435,
+	/*
+	 * A leader stops believing in itself 10 s after its last renewal and another leads after 15 s:
+	 * what it writes must have ended, retries included, in the 5 s between.
+	 */
+	WRITE_DEADLINE_MS = 5000,
+};
 
 struct flags {
 	char *kubeconfig;
@@ -39,7 +48,8 @@ struct manager {
 	struct log *log;
 	struct loop *loop;
 	struct kube_config *config;
-	struct kube_client *client;
+	struct kube_client *client; /* lists, watches, Events */
+	struct kube_client *writer; /* the Lease, and what the leader writes */
 	struct recorder *recorder;
 	struct operator *operator;
 	struct http_server *health;
@@ -312,7 +322,7 @@ static void start_election(struct manager *manager, const char *id)
 		started_leading(manager);
 	else
 		g_atomic_pointer_set(&manager->leader,
-		    leader_start(manager->client, clock_system(), manager->log, &options));
+		    leader_start(manager->writer, clock_system(), manager->log, &options));
 }
 
 static gboolean open_cluster(struct manager *manager, GError **error)
@@ -322,7 +332,7 @@ static gboolean open_cluster(struct manager *manager, GError **error)
 	    .context = manager->flags.context,
 	    .in_cluster_first = TRUE,
 	};
-	const struct kube_client_options how = {
+	struct kube_client_options how = {
 	    .user_agent = "ollama-operator/" OPERATOR_VERSION,
 	    .field_manager = FIELD_MANAGER,
 	};
@@ -331,6 +341,9 @@ static gboolean open_cluster(struct manager *manager, GError **error)
 	if (manager->config == NULL)
 		return FALSE;
 	manager->client = kube_client_new(manager->loop, manager->config, &how);
+	how.request_timeout_ms = WRITE_DEADLINE_MS;
+	how.deadline_ms = WRITE_DEADLINE_MS;
+	manager->writer = kube_client_new(manager->loop, manager->config, &how);
 	return TRUE;
 }
 
@@ -346,6 +359,7 @@ static gboolean manager_run(struct manager *manager, GError **error)
 	deps = (struct operator_deps){
 	    .loop = manager->loop,
 	    .client = manager->client,
+	    .writer = manager->writer,
 	    .recorder = manager->recorder,
 	    .clock = clock_system(),
 	    .log = manager->log,
@@ -376,6 +390,7 @@ static void manager_done(struct manager *manager)
 	http_server_free(manager->health);
 	operator_free(manager->operator);
 	recorder_free(manager->recorder);
+	kube_client_free(manager->writer);
 	kube_client_free(manager->client);
 	kube_config_free(manager->config);
 	loop_free(manager->loop);

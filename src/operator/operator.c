@@ -107,7 +107,7 @@ static void make_informers(struct operator *operator)
 static void make_reconciler(struct operator *operator)
 {
 	const struct reconciler_deps deps = {
-	    .client = operator->deps.client,
+	    .client = operator->deps.writer,
 	    .recorder = operator->deps.recorder,
 	    .clock = operator->deps.clock,
 	    .models = informer_cache(operator->informers[MODELS]),

@@ -17,7 +17,12 @@ struct operator;
 
 struct operator_deps {
 	struct loop *loop;
-	struct kube_client *client;
+	struct kube_client *client; /* for lists and watches */
+	/*
+	 * For what the reconciler does. Its deadline must be shorter than the time between the end
+	 * of may_write() and another manager's first write.
+	 */
+	struct kube_client *writer;
 	struct recorder *recorder;
 	const struct clock *clock;
 	struct log *log;
