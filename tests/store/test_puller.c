@@ -302,6 +302,7 @@ static void a_shared_blob_is_one_transfer(void **state)
 	AUTO(image_state) one = NULL;
 	AUTO(image_state) two = NULL;
 
+	assert_non_null(manifest);
 	start_puller(fixture, LATE_MS);
 	assert_true(puller_want(fixture->puller, fixture->reference, PULL_IF_NOT_PRESENT) > 0);
 	assert_true(puller_want(fixture->puller, other, PULL_IF_NOT_PRESENT) > 0);
@@ -626,6 +627,7 @@ static void nobody_waits_nothing_is_tried(void **state)
 	AUTO(image_state) failed = NULL;
 	AUTO(image_state) ready = NULL;
 
+	assert_non_null(manifest);
 	fake_registry_fault(fixture->registry, MANIFEST_PATH, FAULT_STATUS, -1, 500, NULL);
 	start_puller(fixture, 200);
 	failed = pull(fixture, IMAGE_FAILED);

@@ -309,6 +309,7 @@ static void progress_tells_what_is_there_then_what_changes(void **state)
 	AUTO(lines_client) two = want(fixture, "other:1", "uid-2", "IfNotPresent");
 	g_autofree char *changed = lines_client_wait(progress, "\"Ready\"");
 
+	assert_non_null(manifest);
 	assert_non_null(ready);
 	assert_member(known, "image", "registry.ollama.ai/library/smollm2:135m");
 	assert_member(known, "phase", "Ready");
