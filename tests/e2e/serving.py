@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import re
+import socket
 import subprocess
 import time
 
@@ -149,8 +150,17 @@ def real_text(text):
 
 
 def service_of(t, name):
-    """The Service's own address, which the lab lets this machine reach."""
-    return Server(t.cluster.get("services", t.namespace, child_name(name))["spec"]["clusterIP"])
+    """The Service's own address, which the lab lets this machine reach, once it leads somewhere.
+
+    That comes a moment after a pod has become Ready: kube-proxy must have heard of it.
+    """
+    address = t.cluster.get("services", t.namespace, child_name(name))["spec"]["clusterIP"]
+
+    def connects():
+        with socket.create_connection((address, PORT), timeout=2):
+            return True
+    wait_until(f"the Service of {name} takes connections", connects, 10)
+    return Server(address)
 
 
 def server_of(pod):
