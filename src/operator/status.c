@@ -318,12 +318,16 @@ static char *phase_for_people(const struct draft *draft)
 		return g_strdup("Failed");
 	if (pull != NULL && pull->phase == PULL_FAILED)
 		return g_strdup("Failed");
-	if (draft->pods.loading > 0)
+	/* A pod that is Ready comes before the Deployment's count of it. */
+	if (draft->pods.loading > 0 || draft->pods.ready > 0)
 		return g_strdup("Loading");
 	if (pull != NULL && pull->phase == PULL_PULLING)
 		return g_strdup_printf("Pulling %d %%", percent(pull));
 	if (draft->pods.fetching > 0 && pull != NULL && pull->phase != PULL_READY)
 		return g_strdup("Pulling");
+	/* Fetched on a pod's node: between the init container's end and the server's start. */
+	if (pull != NULL && pull->phase == PULL_READY && g_hash_table_size(draft->pods.nodes) > 0)
+		return g_strdup("Loading");
 	return g_strdup("Pending");
 }
 

@@ -134,6 +134,27 @@ static void test_loading_comes_after_the_pull(void **state)
 	assert_string_equal(json_str(status, "digest", NULL), "sha256:d");
 }
 
+static void test_between_pull_and_start_is_loading_too(void **state)
+{
+	static const char *const PODS[] = {
+	    /* The init container has ended, the server has not started. */
+	    "metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"
+	    "status: {phase: Pending, initContainerStatuses: [{name: fetch, ready: true, state: "
+	    "{terminated: {exitCode: 0}}}], containerStatuses: [{name: server, ready: false, state: "
+	    "{waiting: {reason: PodInitializing}}}]}",
+	    /* The pod is Ready, and its Deployment has not counted it. */
+	    POD_READY,
+	};
+
+	(void)state;
+	for (gsize i = 0; i < G_N_ELEMENTS(PODS); i++) {
+		g_autoptr(yyjson_doc) doc = status_of(&(struct scene){
+		    .deployment = DEPLOYMENT_WAITING, .pod = PODS[i], .pull = PULL_DONE});
+
+		assert_phase(yyjson_doc_get_root(doc), "Loading");
+	}
+}
+
 static void test_ready_when_the_deployment_is(void **state)
 {
 	g_autoptr(yyjson_doc) doc = status_of(
@@ -300,6 +321,7 @@ int main(void)
 	    cmocka_unit_test(test_nothing_yet_is_pending),
 	    cmocka_unit_test(test_pulling_shows_percent_and_bytes),
 	    cmocka_unit_test(test_loading_comes_after_the_pull),
+	    cmocka_unit_test(test_between_pull_and_start_is_loading_too),
 	    cmocka_unit_test(test_ready_when_the_deployment_is),
 	    cmocka_unit_test(test_available_goes_back_and_keeps_its_time),
 	    cmocka_unit_test(test_failed_pull_says_why),
