@@ -50,4 +50,35 @@ void g_byte_array_unref(GByteArray *array)
 	REAL(g_byte_array_unref)(array);
 }
 
+/* A queue hands over what was written before the push. */
+void g_async_queue_push(GAsyncQueue *queue, gpointer data)
+{
+	__tsan_release(queue);
+	REAL(g_async_queue_push)(queue, data);
+}
+
+gpointer g_async_queue_pop(GAsyncQueue *queue)
+{
+	gpointer data = REAL(g_async_queue_pop)(queue);
+
+	__tsan_acquire(queue);
+	return data;
+}
+
+gpointer g_async_queue_try_pop(GAsyncQueue *queue)
+{
+	gpointer data = REAL(g_async_queue_try_pop)(queue);
+
+	__tsan_acquire(queue);
+	return data;
+}
+
+gpointer g_async_queue_timeout_pop(GAsyncQueue *queue, guint64 timeout)
+{
+	gpointer data = REAL(g_async_queue_timeout_pop)(queue, timeout);
+
+	__tsan_acquire(queue);
+	return data;
+}
+
 G_GNUC_END_IGNORE_DEPRECATIONS
