@@ -9,7 +9,7 @@ import time
 from harness.suite import test
 from harness.wait import NotYet, check, equal, holds_for, wait_until
 
-from e2e.lab import OPERATOR_NAMESPACE, REGISTRY_NAME, variant_for
+from e2e.lab import OPERATOR_NAMESPACE, REGISTRY_NAME, missing_image, variant_for
 from e2e.serving import (condition, events_of, is_ready, make, node_of, pods_of, service_of,
                          status_of, wait_event, wait_ready)
 
@@ -28,15 +28,15 @@ def wait_pull_failed(t, name, reason, timeout=30):
 
 @test("a model that no registry has: never Ready, all say why; another image repairs it")
 def unknown_model(t):
-    variant = variant_for(t)
-    make(t, "phi", "e2e-no-such-model:1b")
+    variant, missing = variant_for(t), missing_image()
+    make(t, "phi", missing)
     message = wait_pull_failed(t, "phi", "NotFound")
-    check(REGISTRY_NAME in message and "e2e-no-such-model:1b" in message, f"Pulled: {message}")
+    check(REGISTRY_NAME in message and missing in message, f"Pulled: {message}")
     equal(status_of(t, "phi")["phase"], "Failed", "phase")
-    check("e2e-no-such-model" in status_of(t, "phi")["message"], status_of(t, "phi")["message"])
+    check(missing in status_of(t, "phi")["message"], status_of(t, "phi")["message"])
     kind, text = wait_event(t, "phi", "NotFound")
     equal(kind, "Warning", "type of the Event")
-    check("e2e-no-such-model" in text, f"Event: {text}")
+    check(missing in text, f"Event: {text}")
     holds_for("phase Failed, and no pod is Ready", lambda: status_of(
         t, "phi")["phase"] == "Failed" and not any(map(is_ready, pods_of(t, "phi"))), 5, every=0.25)
     start = time.monotonic()

@@ -11,7 +11,7 @@ from harness.cluster import TOP, field
 from harness.suite import test
 from harness.wait import check, equal, holds_for, wait_until
 
-from e2e.lab import variant_for
+from e2e.lab import missing_image, variant_for
 from e2e.serving import (QUESTION, Server, child_name, in_busybox, is_ready, make, pods_of,
                          port_forward, real_text, service_of, status_of, wait_event, wait_ready)
 
@@ -67,7 +67,7 @@ def ask_by_name(t, name, image):
     real_text(json.loads(output)["response"])
 
 
-@test("apply; phases in order; wait as users do; words through the Service, from outside and inside")
+@test("apply; phases in order; wait as users do; words from outside and from inside")
 def answers(t):
     lab, name, variant = t.suite.lab, "smollm2", variant_for(t)
     lab.registry.set_rate(PULL_RATE)
@@ -110,7 +110,7 @@ def answers(t):
 @test("a pod that becomes Ready has the model loaded already; one without a model never is")
 def ready_means_loaded(t):
     variant = variant_for(t)
-    make(t, "nothing", "e2e-no-such-model:1b")
+    make(t, "nothing", missing_image())
     with t.cluster.watch("pods", t.namespace) as watch:
         make(t, "phi", variant.image)
         when, pod = watch.wait("a Ready pod", lambda _, pod: is_ready(pod), 90)
@@ -144,7 +144,7 @@ def ask_tool(t):
         real_text(done.stdout)
         check(re.search(r"\(\d+ tokens, \d+ a second\)", done.stdout), done.stdout[-200:])
         wrong = subprocess.run([sys.executable, os.path.join(TOP, "tools", "ask.py"), url,
-                                "e2e-no-such-model:1b", QUESTION], text=True, timeout=120,
+                                missing_image(), QUESTION], text=True, timeout=120,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         check(wrong.returncode != 0, "it finds nothing wrong with a model that is not there")
     service_of(t, "phi").generate(variant.image)

@@ -7,7 +7,6 @@ no node has it and yet it answers.
 """
 
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import tarfile
 import tempfile
 import urllib.request
 
-from harness.cluster import CACHE, KUBECTL, TOP, Cluster
+from harness.cluster import CACHE, TOP, Cluster
 from harness.wait import Failed, NotYet, wait_until
 
 PROGRAM = os.path.join(TOP, "lab", "cluster")
@@ -87,7 +86,7 @@ class Variant:
         os.rename(copy.name, self._blob(self.digest))
         weights["digest"], weights["size"] = self.digest, weights["size"] + len(tail)
         self.size = weights["size"]
-        self.blobs = [manifest["config"]["digest"]] + [each["digest"] for each in manifest["layers"]]
+        self.blobs = [each["digest"] for each in (manifest["config"], *manifest["layers"])]
         self.total = manifest["config"]["size"] + sum(each["size"] for each in manifest["layers"])
         text = json.dumps(manifest).encode()
         self.manifest_digest = "sha256:" + hashlib.sha256(text).hexdigest()
@@ -246,25 +245,6 @@ class Lab:
         with open(f"/proc/{self.process_of(pod)}/status", encoding="ascii") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
-    def store_states(self, node, image):
-        """What the node's store says of an image now: its lines of /v1/progress."""
-        address = self.store_on(node)["status"].get("podIP")
-        if not address:
-            raise NotYet("the store has no address")
-        connection = http.client.HTTPConnection(address, 11435, timeout=5)
-        try:
-            connection.request("GET", "/v1/progress")
-            found = []
-            for line in connection.getresponse():
-                state = json.loads(line) if line.strip() else {}
-                if state.get("synced"):
-                    return found
-                if state.get("image", "").endswith("/" + image):
-                    found.append(state)
-            return found
-        finally:
-            connection.close()
-
 
 def variant_for(t):
     """A Variant that goes, here and on the nodes, when the test has ended."""
@@ -276,6 +256,11 @@ def variant_for(t):
             node.forget(variant)
     t.defer(remove)
     return variant
+
+
+def missing_image():
+    """A model that no registry has, and that nobody has asked for before."""
+    return f"e2e-missing-{os.urandom(4).hex()}:1b"
 
 
 def remove_old_variants():
@@ -291,6 +276,3 @@ def remove_old_variants():
             if os.path.exists(blob):
                 os.unlink(blob)
         shutil.rmtree(os.path.dirname(path))
-
-
-__all__ = ["KUBECTL", "Lab", "Variant", "remove_old_variants", "variant_for"]

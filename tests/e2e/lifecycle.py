@@ -77,7 +77,8 @@ def deleted_children(t):
             except Failed as error:
                 raise NotYet(str(error)) from error
         wait_until("an answer through the Service", answers, 20, every=0.5)
-    t.note("back so long after the request to delete: " + " and ".join(f"{seconds * 1000:.0f} ms" for seconds in took))
+    t.note("Service and Deployment back after " +
+           " and ".join(f"{seconds * 1000:.0f} ms" for seconds in took))
 
 
 class Client(threading.Thread):

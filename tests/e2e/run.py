@@ -38,8 +38,8 @@ class LabSuite(Suite):
         if not case.namespace:
             return
         for namespace in (OPERATOR_NAMESPACE, case.namespace):
-            pods_there = self.cluster.kubectl("-n", namespace, "get", "pods", "-o", "name", check=False)
-            for pod in pods_there.stdout.split():
+            there = self.cluster.kubectl("-n", namespace, "get", "pods", "-o", "name", check=False)
+            for pod in there.stdout.split():
                 log = self.cluster.kubectl("-n", namespace, "logs", pod, "--all-containers",
                                            "--prefix", "--timestamps", "--tail=300", check=False)
                 case.file(f"{namespace}-{pod.rpartition('/')[2]}.log", log.stdout + log.stderr)

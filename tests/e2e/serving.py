@@ -40,7 +40,7 @@ def events_of(t, name):
     """(type, reason, message) of the Events about a Model."""
     return [(event["type"], event["reason"], event["message"])
             for event in t.cluster.list("events", t.namespace)
-            if event["involvedObject"]["kind"] == "Model" and event["involvedObject"]["name"] == name]
+            if (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("Model", name)]
 
 
 def wait_event(t, name, reason):
@@ -123,7 +123,8 @@ class Server:
     def generate(self, image, tokens=16):
         """Words of the model, and no more is asked of them."""
         answer = self.call("POST", "/api/generate", {
-            "model": image, "prompt": QUESTION, "stream": False, "options": {"num_predict": tokens}})
+            "model": image, "prompt": QUESTION, "stream": False,
+            "options": {"num_predict": tokens}})
         check(answer["done"], f"not done: {answer}")
         return real_text(answer["response"])
 
