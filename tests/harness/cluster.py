@@ -63,6 +63,17 @@ class Cluster:
         self._local = threading.local()
         self._read_kubeconfig()
 
+    def kubeconfig_with(self, token=None, port=None, context="test"):
+        """The text of a kubeconfig for the same server, with a bearer token, at another port."""
+        user = {"token": token} if token else self._user
+        return json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": context,
+            "clusters": [{"name": "test", "cluster": {
+                "server": f"https://{self.host}:{port or self.port}",
+                "certificate-authority-data": self._authority}}],
+            "users": [{"name": "test", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]})
+
     # ---- HTTP ----
 
     def _read_kubeconfig(self):
@@ -73,9 +84,9 @@ class Cluster:
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         server = urllib.parse.urlsplit(cluster["server"])
         self.host, self.port = server.hostname, server.port
-        self._token = user.get("token")
-        self._tls = ssl.create_default_context(
-            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self._user, self._token = user, user.get("token")
+        self._authority = cluster["certificate-authority-data"]
+        self._tls = ssl.create_default_context(cadata=base64.b64decode(self._authority).decode())
         if "client-certificate-data" in user:
             with tempfile.NamedTemporaryFile() as pair:
                 pair.write(base64.b64decode(user["client-certificate-data"]) + b"\n" +

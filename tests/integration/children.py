@@ -7,8 +7,8 @@ from harness.cluster import field
 from harness.suite import test
 from harness.wait import NotYet, check, equal, holds_for, wait_until
 
-from .support import (child_name, condition, environment_of, events_of, fetch_arguments,
-                      find_children, make, model, owner_uid, server_of)
+from .support import (GARBAGE_S, child_name, condition, environment_of, events_of,
+                      fetch_arguments, find_children, make, model, owner_uid, server_of)
 
 LABELS = {"app": "ollama-model-phi", "ollama.ayaka.io/type": "model",
           "model.ollama.ayaka.io": "phi", "model.ollama.ayaka.io/name": "phi"}
@@ -332,7 +332,7 @@ def deleted_model(t):
     def none_left():
         return not any(t.cluster.list(kind, t.namespace)
                        for kind in ("deployments", "services", "pods", "models"))
-    wait_until("all children are gone", none_left, 40)
+    wait_until("all children are gone", none_left, GARBAGE_S)
     for _ in range(3):
         new = make(t, "phi")["metadata"]["uid"]
 
@@ -342,7 +342,7 @@ def deleted_model(t):
                    for thing in found):
                 raise NotYet(f"owners {[owner_uid(thing) for thing in found]}, wanted {uid}")
             return found
-        children = wait_until("children of the new Model", renewed, 60)
+        children = wait_until("children of the new Model", renewed, GARBAGE_S)
         check(all(a["metadata"]["uid"] != b["metadata"]["uid"] for a, b in zip(old, children)),
               "the old ones are still there")
         wait_until("its status", lambda: t.cluster.get(

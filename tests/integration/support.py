@@ -4,6 +4,10 @@ from harness.cluster import condition_of, field
 from harness.wait import NotYet
 
 
+# The garbage collector learns of a new kind of owner, as Models are, within half a minute.
+GARBAGE_S = 75
+
+
 def model(name, image="phi", **spec):
     return {"apiVersion": "ollama.ayaka.io/v1", "kind": "Model", "metadata": {"name": name},
             "spec": {"image": image, **spec}}
