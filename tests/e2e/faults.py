@@ -159,7 +159,7 @@ def pull_through_death(t, kill):
     sent = sum(entry["sent"] for entry in lab.registry.requests_of(variant.digest))
     t.note(f"killed at {had / variant.size:.0%}, Ready {time.monotonic() - start:.1f} s after, "
            f"{sent / variant.size:.2f} x the size sent")
-    check(sent < 1.5 * variant.size, f"{sent} bytes sent for {variant.size}")
+    check(sent < 1.2 * variant.size, f"{sent} bytes sent for {variant.size}")
     offsets = [entry["range"] for entry in lab.registry.requests_of(variant.digest)]
     check(any(text and not text.startswith("bytes=0-") for text in offsets), f"ranges: {offsets}")
     equal(status_of(t, "phi")["digest"], variant.manifest_digest, "status.digest")

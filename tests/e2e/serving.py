@@ -40,7 +40,8 @@ def events_of(t, name):
     """(type, reason, message) of the Events about a Model."""
     return [(event["type"], event["reason"], event["message"])
             for event in t.cluster.list("events", t.namespace)
-            if (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("Model", name)]
+            if event["involvedObject"]["kind"] == "Model" and
+            event["involvedObject"]["name"] == name]
 
 
 def wait_event(t, name, reason):
