@@ -38,7 +38,8 @@ struct controller *controller_new(const struct clock *clock, struct log *log,
 	controller->options.name = controller->name;
 	if (options->workers == 0)
 		controller->options.workers = 4;
-	controller->queue = workqueue_new(clock, NULL);
+	controller->queue = workqueue_new(clock, &(struct workqueue_options){
+	    .waited = options->waited, .waited_data = options->observe_data});
 	controller->watches = g_ptr_array_new_with_free_func(watch_free);
 	controller->threads = g_ptr_array_new();
 	return controller;
@@ -182,6 +183,8 @@ static void process(struct controller *controller, const char *key)
 	gint64 start_us = g_get_monotonic_time(); /* Why: struct clock counts milliseconds */
 	gboolean ok = options->reconcile(options->data, key, &result, &error);
 	gint64 took_us = g_get_monotonic_time() - start_us;
+	enum reconcile_outcome outcome = !ok ? RECONCILE_ERROR :
+	    result.requeue_after_ms > 0 ? RECONCILE_REQUEUE_AFTER : RECONCILE_SUCCESS;
 
 	if (!ok && error == NULL)
 		error = g_error_new_literal(KUBE_ERROR, KUBE_ERROR_RETRY, "failed without a word");
@@ -195,7 +198,7 @@ static void process(struct controller *controller, const char *key)
 	}
 	workqueue_done(controller->queue, key);
 	if (options->observe != NULL)
-		options->observe(options->observe_data, ok, took_us);
+		options->observe(options->observe_data, outcome, took_us);
 }
 
 static gpointer work(gpointer data)

@@ -24,13 +24,20 @@ struct reconcile_result {
 typedef gboolean (*reconcile_fn)(void *data, const char *key, struct reconcile_result *ret_result,
     GError **error);
 
+enum reconcile_outcome {
+	RECONCILE_SUCCESS,
+	RECONCILE_REQUEUE_AFTER, /* success, and again after a while */
+	RECONCILE_ERROR,
+};
+
 struct controller_options {
 	const char *name; /* "model": in logs and metrics */
 	guint workers;    /* default 4 */
 	reconcile_fn reconcile;
 	void *data;
-	/* After each reconcile, on its worker: for metrics. May be NULL. */
-	void (*observe)(void *data, gboolean ok, gint64 took_us);
+	/* For metrics; on the worker that takes or has done a key. May be NULL. */
+	void (*waited)(void *observe_data, gint64 waited_ms);
+	void (*observe)(void *observe_data, enum reconcile_outcome outcome, gint64 took_us);
 	void *observe_data;
 };
 

@@ -30,6 +30,8 @@ struct workqueue {
 	const struct clock *clock;
 	gint64 base_delay_ms;
 	gint64 max_delay_ms;
+	void (*waited)(void *data, gint64 waited_ms);
+	void *waited_data;
 	GMutex lock;
 	GCond wake; /* the FIFO has more, or the earliest delayed item is another one, or shutdown */
 	GRand *random;
@@ -203,6 +205,10 @@ struct workqueue *workqueue_new(const struct clock *clock, const struct workqueu
 		queue->base_delay_ms = options->base_delay_ms;
 	if (options != NULL && options->max_delay_ms > 0)
 		queue->max_delay_ms = options->max_delay_ms;
+	if (options != NULL) {
+		queue->waited = options->waited;
+		queue->waited_data = options->waited_data;
+	}
 	queue->random = options != NULL && options->seed != 0 ? g_rand_new_with_seed(options->seed)
 							      : g_rand_new();
 	g_mutex_init(&queue->lock);
@@ -280,7 +286,7 @@ void workqueue_forget(struct workqueue *queue, const char *key)
 }
 
 /* The next key's copy, NULL when there is none or the queue is shut down. */
-static char *take(struct workqueue *queue)
+static char *take(struct workqueue *queue, gint64 *ret_waited_ms)
 {
 	struct item *item;
 
@@ -293,17 +299,27 @@ static char *take(struct workqueue *queue)
 	item->dirty = FALSE;
 	item->processing = TRUE;
 	queue->processing++;
+	*ret_waited_ms = clock_monotonic_ms(queue->clock) - item->since_ms;
 	return g_strdup(item->key);
+}
+
+/* Hands a key out, without the lock. */
+static char *told(struct workqueue *queue, char *key, gint64 waited_ms)
+{
+	if (key != NULL && queue->waited != NULL)
+		queue->waited(queue->waited_data, waited_ms);
+	return key;
 }
 
 char *workqueue_try_get(struct workqueue *queue)
 {
+	gint64 waited_ms = 0;
 	char *key;
 
 	g_mutex_lock(&queue->lock);
-	key = take(queue);
+	key = take(queue, &waited_ms);
 	g_mutex_unlock(&queue->lock);
-	return key;
+	return told(queue, key, waited_ms);
 }
 
 /*
@@ -325,13 +341,14 @@ static void wait_for_more(struct workqueue *queue)
 
 char *workqueue_get(struct workqueue *queue)
 {
+	gint64 waited_ms = 0;
 	char *key;
 
 	g_mutex_lock(&queue->lock);
-	while ((key = take(queue)) == NULL && !queue->shut_down)
+	while ((key = take(queue, &waited_ms)) == NULL && !queue->shut_down)
 		wait_for_more(queue);
 	g_mutex_unlock(&queue->lock);
-	return key;
+	return told(queue, key, waited_ms);
 }
 
 void workqueue_done(struct workqueue *queue, const char *key)

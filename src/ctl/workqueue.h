@@ -20,6 +20,12 @@ struct workqueue_options {
 	gint64 base_delay_ms; /* first retry of a key; default 5 */
 	gint64 max_delay_ms;  /* default 300 000; jitter of up to a fifth is added */
 	guint32 seed;         /* for the jitter; 0: drawn */
+	/*
+	 * Told of each key that is taken how long it waited, on the thread that takes it: for metrics.
+	 * May be NULL.
+	 */
+	void (*waited)(void *data, gint64 waited_ms);
+	void *waited_data;
 };
 
 struct workqueue *workqueue_new(const struct clock *clock, const struct workqueue_options *options);
