@@ -35,6 +35,7 @@ struct flags {
 	char *store_url;
 	char *store_directory;
 	char *health_address;
+	char *metrics_address;
 	char *log_level;
 	char *log_format;
 	gboolean no_leader_election;
@@ -52,7 +53,10 @@ struct manager {
 	struct kube_client *writer; /* the Lease, and what the leader writes */
 	struct recorder *recorder;
 	struct operator *operator;
+	struct metrics *metrics;
+	struct ctl_metrics *ctl_metrics;
 	struct http_server *health;
+	struct http_server *metrics_server;
 	struct leader *leader;
 	struct loop_timer *problem_timer;
 	char *last_problem;
@@ -70,6 +74,7 @@ static void flags_done(struct flags *flags)
 	g_free(flags->store_url);
 	g_free(flags->store_directory);
 	g_free(flags->health_address);
+	g_free(flags->metrics_address);
 	g_free(flags->log_level);
 	g_free(flags->log_format);
 }
@@ -100,6 +105,9 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"Work without a Lease: only when no other manager can run", NULL},
 	    {"health-address", 0, 0, G_OPTION_ARG_STRING, &flags->health_address,
 		"/healthz and /readyz [$HEALTH_ADDRESS, else 0.0.0.0:8081; \"0\": none]", "HOST:PORT"},
+	    {"metrics-address", 0, 0, G_OPTION_ARG_STRING, &flags->metrics_address,
+		"/metrics for Prometheus [$METRICS_ADDRESS, else 0.0.0.0:8080; \"0\": none]",
+		"HOST:PORT"},
 	    {"log-level", 0, 0, G_OPTION_ARG_STRING, &flags->log_level,
 		"debug, info, warn or error [$LOG_LEVEL, else info]", "LEVEL"},
 	    {"log-format", 0, 0, G_OPTION_ARG_STRING, &flags->log_format,
@@ -138,6 +146,8 @@ static gboolean complete_flags(struct flags *flags)
 	set_default(&flags->store_directory, "/var/lib/ollama-operator");
 	cmd_env_default(&flags->health_address, "HEALTH_ADDRESS");
 	set_default(&flags->health_address, "0.0.0.0:8081");
+	cmd_env_default(&flags->metrics_address, "METRICS_ADDRESS");
+	set_default(&flags->metrics_address, "0.0.0.0:8080");
 	if (flags->workers == 0)
 		flags->workers = DEFAULT_WORKERS;
 	if (flags->image == NULL) {
@@ -197,11 +207,25 @@ static void answer_health(void *data, struct http_exchange *exchange)
 	}
 }
 
-static gboolean start_health(struct manager *manager, GError **error)
+static void answer_metrics(void *data, struct http_exchange *exchange)
 {
-	static const struct http_server_ops ops = {.request = answer_health};
+	struct manager *manager = data;
+	g_autofree char *text = NULL;
+
+	if (strcmp(http_exchange_path(exchange), "/metrics") != 0) {
+		http_exchange_respond(exchange, 404, "text/plain", NULL, "not found\n", 10);
+		return;
+	}
+	text = metrics_text(manager->metrics);
+	http_exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, text,
+	    strlen(text));
+}
+
+/* Serves `ops` at an address from the flag of that name; "0" is no server and no error. */
+static gboolean serve(struct manager *manager, const char *flag, const char *address,
+    const struct http_server_ops *ops, struct http_server **ret_server, GError **error)
+{
 	static const struct http_server_options options = {.max_connections = 64};
-	const char *address = manager->flags.health_address;
 	const char *colon = strrchr(address, ':');
 	g_autofree char *host = NULL;
 	guint64 port;
@@ -210,13 +234,24 @@ static gboolean start_health(struct manager *manager, GError **error)
 		return TRUE;
 	if (colon == NULL || !g_ascii_string_to_unsigned(colon + 1, 10, 0, 65535, &port, NULL)) {
 		g_set_error(error, NET_ERROR, NET_ERROR_INVALID,
-		    "--health-address \"%s\": it must be HOST:PORT, or 0 for none", address);
+		    "--%s \"%s\": it must be HOST:PORT, or 0 for none", flag, address);
 		return FALSE;
 	}
 	host = g_strndup(address, (gsize)(colon - address));
-	manager->health = http_server_new(manager->loop, *host == '\0' ? "0.0.0.0" : host,
-	    (guint16)port, &options, &ops, manager, error);
-	return manager->health != NULL;
+	*ret_server = http_server_new(manager->loop, *host == '\0' ? "0.0.0.0" : host, (guint16)port,
+	    &options, ops, manager, error);
+	return *ret_server != NULL;
+}
+
+static gboolean start_servers(struct manager *manager, GError **error)
+{
+	static const struct http_server_ops health = {.request = answer_health};
+	static const struct http_server_ops metrics = {.request = answer_metrics};
+
+	return serve(manager, "health-address", manager->flags.health_address, &health,
+		   &manager->health, error) &&
+	       serve(manager, "metrics-address", manager->flags.metrics_address, &metrics,
+		   &manager->metrics_server, error);
 }
 
 /* ---- what is wrong is said once, and again when it changes or is over ---- */
@@ -252,6 +287,7 @@ static void started_leading(void *data)
 {
 	struct manager *manager = data;
 
+	ctl_metrics_set_leading(manager->ctl_metrics, LEASE_NAME, TRUE);
 	manager->starter = g_thread_new("starter", start_working, manager);
 }
 
@@ -335,6 +371,8 @@ static gboolean open_cluster(struct manager *manager, GError **error)
 	struct kube_client_options how = {
 	    .user_agent = "ollama-operator/" OPERATOR_VERSION,
 	    .field_manager = FIELD_MANAGER,
+	    .observe = ctl_metrics_requested,
+	    .observe_data = manager->ctl_metrics,
 	};
 
 	manager->config = kube_config_load(&where, error);
@@ -353,6 +391,10 @@ static gboolean manager_run(struct manager *manager, GError **error)
 	struct operator_deps deps;
 
 	manager->loop = loop_new();
+	manager->metrics = metrics_new();
+	metrics_add_process(manager->metrics);
+	manager->ctl_metrics = ctl_metrics_new(manager->metrics);
+	ctl_metrics_set_leading(manager->ctl_metrics, LEASE_NAME, manager->flags.no_leader_election);
 	if (!open_cluster(manager, error))
 		return FALSE;
 	manager->recorder = recorder_new(manager->client, clock_system(), FIELD_MANAGER, id);
@@ -363,11 +405,13 @@ static gboolean manager_run(struct manager *manager, GError **error)
 	    .recorder = manager->recorder,
 	    .clock = clock_system(),
 	    .log = manager->log,
+	    .metrics = manager->metrics,
+	    .ctl_metrics = manager->ctl_metrics,
 	    .may_write = may_write,
 	    .may_write_data = manager,
 	};
 	manager->operator = operator_new(&deps, &manager->settings);
-	if (!start_health(manager, error))
+	if (!start_servers(manager, error))
 		return FALSE;
 	log_info(manager->log, "manager starts", "version", OPERATOR_VERSION, "server",
 	    kube_config_server(manager->config), "namespace", manager->flags.namespace, "identity", id,
@@ -387,12 +431,15 @@ static void manager_done(struct manager *manager)
 	if (manager->starter != NULL)
 		g_thread_join(manager->starter);
 	loop_timer_free(manager->problem_timer);
+	http_server_free(manager->metrics_server);
 	http_server_free(manager->health);
 	operator_free(manager->operator);
 	recorder_free(manager->recorder);
 	kube_client_free(manager->writer);
 	kube_client_free(manager->client);
 	kube_config_free(manager->config);
+	ctl_metrics_free(manager->ctl_metrics);
+	metrics_free(manager->metrics);
 	loop_free(manager->loop);
 	g_free(manager->last_problem);
 	log_free(manager->log);

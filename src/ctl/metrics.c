@@ -1,7 +1,8 @@
 #include "ctl/metrics.h"
 
 /* client-go's buckets of the workqueue: ten from 10 ns, each ten times the last. */
-static const double queue_bounds[] = {1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000};
+static const double queue_bounds[] = {
+    1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000};
 
 /* controller-runtime's buckets of a reconcile. */
 static const double reconcile_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35,
@@ -40,8 +41,8 @@ static void register_controller(struct ctl_metrics *m, struct metrics *r)
 
 static void register_queue(struct ctl_metrics *m, struct metrics *r)
 {
-	m->depth = metrics_gauge(r, "workqueue_depth", "Current depth of workqueue.", "name",
-	    "controller", NULL);
+	m->depth = metrics_gauge(
+	    r, "workqueue_depth", "Current depth of workqueue.", "name", "controller", NULL);
 	m->adds = metrics_counter(r, "workqueue_adds_total",
 	    "Total number of adds handled by workqueue.", "name", "controller", NULL);
 	m->retries = metrics_counter(r, "workqueue_retries_total",
@@ -65,8 +66,8 @@ struct ctl_metrics *ctl_metrics_new(struct metrics *metrics)
 	register_controller(m, metrics);
 	register_queue(m, metrics);
 	m->requests = metrics_counter(metrics, "rest_client_requests_total",
-	    "Number of HTTP requests, partitioned by status code, verb, and resource.", "code", "method",
-	    "resource", NULL);
+	    "Number of HTTP requests, partitioned by status code, verb, and resource.", "code",
+	    "method", "resource", NULL);
 	m->request_seconds = metrics_histogram(metrics, "rest_client_request_duration_seconds",
 	    "Request latency in seconds. Broken down by verb.", request_bounds,
 	    G_N_ELEMENTS(request_bounds), "verb", NULL);
@@ -84,8 +85,8 @@ void ctl_metrics_waited(void *data, gint64 waited_ms)
 {
 	struct ctl_metrics *m = data;
 
-	metric_observe(m->queue_seconds, (double)waited_ms / 1000, m->controller_name,
-	    m->controller_name);
+	metric_observe(
+	    m->queue_seconds, (double)waited_ms / 1000, m->controller_name, m->controller_name);
 }
 
 void ctl_metrics_reconciled(void *data, enum reconcile_outcome outcome, gint64 took_us)
@@ -114,8 +115,8 @@ static const char *http_method(const char *verb)
 	return "GET";
 }
 
-void ctl_metrics_requested(void *data, const char *verb, const char *plural, int code,
-    gint64 took_us)
+void ctl_metrics_requested(
+    void *data, const char *verb, const char *plural, int code, gint64 took_us)
 {
 	struct ctl_metrics *m = data;
 	g_autofree char *text = code == 0 ? g_strdup("<error>") : g_strdup_printf("%d", code);
@@ -140,8 +141,8 @@ static void collect(void *data)
 	m->retries_told = stats.retries;
 }
 
-void ctl_metrics_watch_controller(struct ctl_metrics *ctl_metrics, struct controller *controller,
-    const char *name, guint workers)
+void ctl_metrics_watch_controller(
+    struct ctl_metrics *ctl_metrics, struct controller *controller, const char *name, guint workers)
 {
 	ctl_metrics->controller_name = name;
 	ctl_metrics->controller = controller;

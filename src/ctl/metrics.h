@@ -24,8 +24,8 @@ void ctl_metrics_waited(void *data, gint64 waited_ms);
 void ctl_metrics_reconciled(void *data, enum reconcile_outcome outcome, gint64 took_us);
 
 /* For struct kube_client_options; data is the ctl_metrics. */
-void ctl_metrics_requested(void *data, const char *verb, const char *plural, int code,
-    gint64 took_us);
+void ctl_metrics_requested(
+    void *data, const char *verb, const char *plural, int code, gint64 took_us);
 
 /* What is read when the metrics are asked for. Both must outlive the registry's last text. */
 void ctl_metrics_watch_controller(struct ctl_metrics *ctl_metrics, struct controller *controller,

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define CONTROLLER_NAME "model"
+
 enum {
 	/* Progress in bytes reaches the status at most this often per Model. */
 	PROGRESS_EVERY_MS = 2000,
@@ -23,6 +25,7 @@ struct operator {
 	struct informer *informers[N_INFORMERS];
 	struct http_client *store_client;
 	struct pulls *pulls;
+	struct phases *phases;
 	struct pull_watcher *pull_watcher;
 	struct reconciler *reconciler;
 	struct controller *controller;
@@ -115,6 +118,7 @@ static void make_reconciler(struct operator *operator)
 	    .services = informer_cache(operator->informers[SERVICES]),
 	    .pods = informer_cache(operator->informers[PODS]),
 	    .pulls = operator->pulls,
+	    .phases = operator->phases,
 	    .settings = operator->settings,
 	    .may_write = operator->deps.may_write,
 	    .may_write_data = operator->deps.may_write_data,
@@ -125,11 +129,15 @@ static void make_reconciler(struct operator *operator)
 
 static void make_controller(struct operator *operator)
 {
+	struct ctl_metrics *ctl_metrics = operator->deps.ctl_metrics;
 	const struct controller_options options = {
-	    .name = "model",
+	    .name = CONTROLLER_NAME,
 	    .workers = operator->settings->workers,
 	    .reconcile = reconciler_run,
 	    .data = operator->reconciler,
+	    .waited = ctl_metrics == NULL ? NULL : ctl_metrics_waited,
+	    .observe = ctl_metrics == NULL ? NULL : ctl_metrics_reconciled,
+	    .observe_data = ctl_metrics,
 	};
 
 	operator->controller = controller_new(operator->deps.clock, operator->deps.log, &options);
@@ -140,6 +148,9 @@ static void make_controller(struct operator *operator)
 	    MODEL_RESOURCE.kind);
 	controller_watch_mapped(operator->controller, operator->informers[PODS], map_pod_to_model,
 	    NULL);
+	if (ctl_metrics != NULL)
+		ctl_metrics_watch_controller(ctl_metrics, operator->controller, CONTROLLER_NAME,
+		    operator->settings->workers);
 }
 
 static void make_pull_watcher(struct operator *operator)
@@ -166,6 +177,7 @@ struct operator *operator_new(const struct operator_deps *deps,
 	operator->deps = *deps;
 	operator->settings = settings;
 	operator->pulls = pulls_new();
+	operator->phases = phases_new(deps->metrics);
 	operator->store_client = http_client_new(deps->loop, "ollama-operator/" OPERATOR_VERSION);
 	make_informers(operator);
 	make_reconciler(operator);
@@ -188,6 +200,7 @@ void operator_free(struct operator *operator)
 	for (guint i = 0; i < N_INFORMERS; i++)
 		informer_free(operator->informers[i]);
 	http_client_free(operator->store_client);
+	phases_free(operator->phases);
 	pulls_free(operator->pulls);
 	g_free(operator);
 }

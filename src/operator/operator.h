@@ -9,7 +9,7 @@
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
 
-#include "ctl/controller.h"
+#include "ctl/metrics.h"
 #include "ctl/recorder.h"
 #include "operator/settings.h"
 
@@ -26,6 +26,8 @@ struct operator_deps {
 	struct recorder *recorder;
 	const struct clock *clock;
 	struct log *log;
+	struct metrics *metrics;         /* NULL: nothing is counted */
+	struct ctl_metrics *ctl_metrics; /* as metrics */
 	gboolean (*may_write)(void *data); /* NULL: always */
 	void *may_write_data;
 };

@@ -13,6 +13,7 @@ void action_free(struct action *action)
 		return;
 	g_free(action->name);
 	g_free(action->body);
+	g_free(action->phase);
 	g_free(action->reason);
 	g_free(action->message);
 	g_free(action);
@@ -170,6 +171,52 @@ static void plan_progress_events(GPtrArray *actions, const struct model *model, 
 		add_event(actions, "Warning", reason, g_strdup(json_str(progress_is, "message", NULL)));
 }
 
+static gboolean is_pulling(yyjson_val *status)
+{
+	const char *phase = json_str(status, "phase", NULL);
+
+	return phase != NULL && g_str_has_prefix(phase, "Pulling") &&
+	       json_at(status, "pull", NULL) != NULL;
+}
+
+static gboolean same_conditions_but_for_words(yyjson_val *before, yyjson_val *after)
+{
+	yyjson_arr_iter iter;
+	yyjson_val *is;
+
+	yyjson_arr_iter_init(json_at(after, "conditions", NULL), &iter);
+	while ((is = yyjson_arr_iter_next(&iter)) != NULL) {
+		yyjson_val *was = status_condition(before, json_str(is, "type", NULL));
+
+		if (g_strcmp0(json_str(was, "status", NULL), json_str(is, "status", NULL)) != 0 ||
+		    g_strcmp0(json_str(was, "reason", NULL), json_str(is, "reason", NULL)) != 0)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Has nothing changed but how far a pull is? */
+static gboolean only_progressed(yyjson_val *before, yyjson_val *after)
+{
+	yyjson_obj_iter iter;
+	yyjson_val *key;
+
+	if (!is_pulling(before) || !is_pulling(after) ||
+	    !same_conditions_but_for_words(before, after))
+		return FALSE;
+	yyjson_obj_iter_init(after, &iter);
+	while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+		const char *name = yyjson_get_str(key);
+
+		if (g_str_equal(name, "pull") || g_str_equal(name, "phase") ||
+		    g_str_equal(name, "message") || g_str_equal(name, "conditions"))
+			continue;
+		if (!json_covers(yyjson_obj_get(before, name), yyjson_obj_iter_get_val(key)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 static struct action *status_action(const struct model *model, yyjson_mut_doc *status)
 {
 	g_autofree char *api_version = kube_resource_api_version(&MODEL_RESOURCE);
@@ -190,6 +237,12 @@ static struct action *status_action(const struct model *model, yyjson_mut_doc *s
 	return action;
 }
 
+/* "Pulling 43 %" is one phase with all its percents. */
+static char *first_word(const char *text)
+{
+	return text == NULL ? NULL : g_strndup(text, strcspn(text, " "));
+}
+
 GPtrArray *plan_status(const struct observed *observed, const char *refused,
     const char *refused_reason)
 {
@@ -206,6 +259,7 @@ GPtrArray *plan_status(const struct observed *observed, const char *refused,
 	GPtrArray *actions = new_list();
 	g_autoptr(yyjson_mut_doc) status = NULL;
 	g_autoptr(yyjson_doc) after = NULL;
+	struct action *action;
 
 	if (model->deleting)
 		return actions;
@@ -213,7 +267,10 @@ GPtrArray *plan_status(const struct observed *observed, const char *refused,
 	after = yyjson_mut_doc_imut_copy(status, NULL);
 	if (status_same(model->status, yyjson_doc_get_root(after)))
 		return actions;
-	g_ptr_array_add(actions, status_action(model, status));
+	action = status_action(model, status);
+	action->is_progress = only_progressed(model->status, yyjson_doc_get_root(after));
+	action->phase = first_word(json_str(yyjson_doc_get_root(after), "phase", NULL));
+	g_ptr_array_add(actions, action);
 	plan_pull_event(actions, model, yyjson_doc_get_root(after));
 	plan_progress_events(actions, model, yyjson_doc_get_root(after));
 	return actions;

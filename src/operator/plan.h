@@ -35,6 +35,8 @@ struct action {
 	/* APPLY, STATUS */
 	char *body;
 	gsize body_len;
+	char *phase;          /* STATUS: the first word of the phase that it says */
+	gboolean is_progress; /* STATUS: it tells nothing new but how far a pull is */
 	/* EVENT */
 	const char *event_type; /* "Normal", "Warning" */
 	char *reason;

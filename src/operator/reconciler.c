@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* A status that only says how far a pull is follows the one before it no sooner. */
+enum { PROGRESS_STATUS_MS = 2000 };
+
 struct reconciler {
 	struct reconciler_deps deps;
 	/*
@@ -16,6 +19,11 @@ struct reconciler {
 	 */
 	GMutex lock;
 	GHashTable *applied; /* "plural/namespace/name" -> struct applied */
+	/*
+	 * When a Model's status was last written, monotonic ms. Each write comes back as a change of
+	 * the Model; while a pull runs there is always something newer to write by then.
+	 */
+	GHashTable *status_written; /* "namespace/name" -> gint64 * */
 };
 
 struct applied {
@@ -30,6 +38,8 @@ struct reconciler *reconciler_new(const struct reconciler_deps *deps)
 	reconciler->deps = *deps;
 	g_mutex_init(&reconciler->lock);
 	reconciler->applied = g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
+	reconciler->status_written =
+	    g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
 	return reconciler;
 }
 
@@ -38,6 +48,7 @@ void reconciler_free(struct reconciler *reconciler)
 	if (reconciler == NULL)
 		return;
 	g_hash_table_unref(reconciler->applied);
+	g_hash_table_unref(reconciler->status_written);
 	g_mutex_clear(&reconciler->lock);
 	g_free(reconciler);
 }
@@ -99,7 +110,29 @@ static void remember_applied(struct reconciler *reconciler, const struct model *
 	g_mutex_unlock(&reconciler->lock);
 }
 
-static void forget_applied(struct reconciler *reconciler, const char *key)
+static gint64 status_written_ms(struct reconciler *reconciler, const char *key)
+{
+	const gint64 *when;
+	gint64 result;
+
+	g_mutex_lock(&reconciler->lock);
+	when = g_hash_table_lookup(reconciler->status_written, key);
+	result = when == NULL ? G_MININT64 / 2 : *when;
+	g_mutex_unlock(&reconciler->lock);
+	return result;
+}
+
+static void remember_status_written(struct reconciler *reconciler, const char *key)
+{
+	gint64 *when = g_new(gint64, 1);
+
+	*when = clock_monotonic_ms(reconciler->deps.clock);
+	g_mutex_lock(&reconciler->lock);
+	g_hash_table_replace(reconciler->status_written, g_strdup(key), when);
+	g_mutex_unlock(&reconciler->lock);
+}
+
+static void forget_model(struct reconciler *reconciler, const char *key)
 {
 	g_autofree char *namespace = g_path_get_dirname(key);
 	g_autofree char *base = g_path_get_basename(key);
@@ -107,6 +140,7 @@ static void forget_applied(struct reconciler *reconciler, const char *key)
 	static const struct kube_resource *const kinds[] = {&KUBE_DEPLOYMENTS, &KUBE_SERVICES};
 
 	g_mutex_lock(&reconciler->lock);
+	g_hash_table_remove(reconciler->status_written, key);
 	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
 		g_autofree char *entry =
 		    g_strdup_printf("%s/%s/%s", kinds[i]->plural, namespace, child);
@@ -240,19 +274,47 @@ static gboolean do_children(struct reconciler *reconciler, const struct observed
 	return TRUE;
 }
 
-static gboolean do_status(struct reconciler *reconciler, const struct observed *observed,
-    const char *refused, const char *refused_reason, GError **error)
+static void note_phase(struct reconciler *reconciler, const struct model *model, const char *phase)
 {
+	g_autofree char *key = g_strdup_printf("%s/%s", model->namespace, model->name);
+	g_autofree char *word = phase == NULL ? NULL : g_strndup(phase, strcspn(phase, " "));
+
+	phases_note(reconciler->deps.phases, key, word);
+}
+
+/* How long this status has to wait, 0: not at all. */
+static gint64 status_waits_ms(struct reconciler *reconciler, const struct action *action,
+    const char *key)
+{
+	gint64 since_ms =
+	    clock_monotonic_ms(reconciler->deps.clock) - status_written_ms(reconciler, key);
+
+	return action->is_progress ? MAX(PROGRESS_STATUS_MS - since_ms, 0) : 0;
+}
+
+static gboolean do_status(struct reconciler *reconciler, const struct observed *observed,
+    const char *refused, const char *refused_reason, struct reconcile_result *ret_result,
+    GError **error)
+{
+	g_autofree char *key =
+	    g_strdup_printf("%s/%s", observed->model->namespace, observed->model->name);
 	g_autoptr(GPtrArray) actions = plan_status(observed, refused, refused_reason);
+	const char *phase = json_str(observed->model->status, "phase", NULL);
 
 	for (guint i = 0; i < actions->len; i++) {
 		const struct action *action = actions->pdata[i];
 		g_autoptr(yyjson_doc) stored = NULL;
+		gint64 wait_ms;
 
 		if (action->kind == ACTION_EVENT) {
 			record(reconciler, observed->model, action->event_type, action->reason,
 			    action->message);
 			continue;
+		}
+		wait_ms = status_waits_ms(reconciler, action, key);
+		if (wait_ms > 0) {
+			ret_result->requeue_after_ms = wait_ms;
+			return TRUE;
 		}
 		if (!check_may_write(reconciler, error))
 			return FALSE;
@@ -261,7 +323,10 @@ static gboolean do_status(struct reconciler *reconciler, const struct observed *
 		    action->body_len, TRUE, error);
 		if (stored == NULL)
 			return FALSE;
+		remember_status_written(reconciler, key);
+		phase = action->phase;
 	}
+	note_phase(reconciler, observed->model, phase);
 	return TRUE;
 }
 
@@ -302,7 +367,7 @@ static gboolean run_for(struct reconciler *reconciler, const struct model *model
 	/* Nothing we watch will tell when somebody else's object goes away. */
 	if (refused != NULL)
 		ret_result->requeue_after_ms = 30 * 1000;
-	return do_status(reconciler, &observed, refused, reason, error);
+	return do_status(reconciler, &observed, refused, reason, ret_result, error);
 }
 
 gboolean reconciler_run(void *data, const char *key, struct reconcile_result *ret_result,
@@ -314,7 +379,8 @@ gboolean reconciler_run(void *data, const char *key, struct reconcile_result *re
 	g_autoptr(GError) problem = NULL;
 
 	if (object == NULL) {
-		forget_applied(reconciler, key);
+		forget_model(reconciler, key);
+		phases_note(reconciler->deps.phases, key, NULL);
 		return TRUE;
 	}
 	model = model_from_object(object, error);

@@ -10,6 +10,7 @@
 #include "ctl/cache.h"
 #include "ctl/controller.h"
 #include "ctl/recorder.h"
+#include "operator/phases.h"
 #include "operator/pulls.h"
 #include "operator/settings.h"
 
@@ -21,6 +22,7 @@ struct reconciler_deps {
 	const struct clock *clock;
 	struct cache *models, *deployments, *services, *pods;
 	struct pulls *pulls;
+	struct phases *phases;
 	const struct operator_settings *settings;
 	/* May we write now? Asked before each write; NULL: always. */
 	gboolean (*may_write)(void *data);

@@ -264,7 +264,6 @@ static gboolean rolled_out(const struct draft *draft)
 static void add_progressing(struct draft *draft)
 {
 	const struct status_input *in = draft->in;
-	g_autofree char *message = NULL;
 
 	if (in->model->image == NULL) {
 		add_condition(draft, "Progressing", "False", "InvalidImage", in->model->image_error);

@@ -60,13 +60,13 @@ static gboolean reconcile(void *data, const char *key, struct reconcile_result *
 	return !fails;
 }
 
-static void observe(void *data, gboolean ok, gint64 took_us)
+static void observe(void *data, enum reconcile_outcome outcome, gint64 took_us)
 {
 	struct fixture *fixture = data;
 
 	assert_true(took_us >= 0);
 	g_mutex_lock(&fixture->lock);
-	if (ok)
+	if (outcome != RECONCILE_ERROR)
 		fixture->observed_ok++;
 	else
 		fixture->observed_failed++;
