@@ -78,6 +78,7 @@ struct reflector {
 	guint turn;
 	GString *resource_version; /* last one seen */
 	gint64 watch_since_ms;
+	gint64 listed_ms;     /* when the last list had arrived */
 	guint watch_failures; /* in a row, without one that was established */
 	struct backoff backoff;
 	gint64 last_wait_ms;

@@ -7,6 +7,10 @@ enum {
 	BACKOFF_RESET_MS = 120000,
 	/* A watch that ends in order sooner than this is taken for a server that refuses it. */
 	SHORT_WATCH_MS = 1000,
+	/* After a watch that lasted so long, waits start from the shortest again. */
+	HEALTHY_WATCH_MS = 5000,
+	/* A list older than this is repeated at once when the server has forgotten the past. */
+	FRESH_LIST_MS = 10000,
 	/* The server is asked to end watches after 5 to 10 minutes, so that they spread. */
 	WATCH_TIMEOUT_MIN_S = 300,
 	WATCH_TIMEOUT_MAX_S = 600,
@@ -74,6 +78,7 @@ static void on_listed(void *data, const char *resource_version, const GError *er
 	}
 	g_string_assign(reflector->resource_version, resource_version);
 	reflector->watch_failures = 0;
+	reflector->listed_ms = clock_monotonic_ms(reflector->clock);
 	reflector->sink->list_end(reflector->sink_data);
 	if (turn == reflector->turn)
 		watch(reflector);
@@ -91,8 +96,8 @@ static void list(struct reflector *reflector)
 	void *call;
 
 	reflector->sink->list_begin(reflector->sink_data);
-	call = reflector->lister_watcher.ops->list(
-	    reflector->lister_watcher.api, "", &ops, reflector);
+	call =
+	    reflector->lister_watcher.ops->list(reflector->lister_watcher.api, "", &ops, reflector);
 	if (turn == reflector->turn)
 		reflector->call = call;
 }
@@ -136,13 +141,21 @@ static void on_watch_done(void *data, const GError *error)
 	guint turn = reflector->turn;
 
 	reflector->call = NULL;
+	/* A server that served us for a while and then went is not yet a server to be spared. */
+	if (lasted_ms >= HEALTHY_WATCH_MS)
+		backoff_reset(&reflector->backoff);
 	if (error != NULL) {
 		enum reflector_state next = after_failure(reflector, error);
 
 		/* That a resourceVersion has expired is the order of things. */
 		if (!kube_error_is(error, KUBE_ERROR_GONE))
 			reflector->sink->health(reflector->sink_data, error);
-		if (turn == reflector->turn)
+		if (turn != reflector->turn)
+			return;
+		if (kube_error_is(error, KUBE_ERROR_GONE) &&
+		    clock_monotonic_ms(reflector->clock) - reflector->listed_ms >= FRESH_LIST_MS)
+			list(reflector);
+		else
 			back_off(reflector, next);
 	} else if (lasted_ms < SHORT_WATCH_MS) {
 		back_off(reflector, REFLECTOR_WATCHING);
@@ -181,7 +194,9 @@ void reflector_init(struct reflector *reflector, struct lister_watcher lister_wa
 	    .random = g_rand_new(),
 	    .state = REFLECTOR_STOPPED,
 	    .resource_version = g_string_new(NULL),
-	    .backoff = {.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS, .factor = 2,
+	    .backoff = {.base_ms = BACKOFF_BASE_MS,
+		.cap_ms = BACKOFF_CAP_MS,
+		.factor = 2,
 		.jitter = 1},
 	};
 }
