@@ -131,6 +131,36 @@ static void test_any_change_of_the_spec_is_applied(void **state)
 	}
 }
 
+/* What the Model does not set any more is no difference in what it sets: it must go none the less. */
+static void test_what_is_set_no_more_is_applied(void **state)
+{
+	static const char *const specs[] = {
+	    "{image: phi, resources: {limits: {cpu: 1}}}",
+	    "{image: phi, runtimeClassName: nvidia}",
+	    "{image: phi, imagePullSecrets: [{name: key}]}",
+	    "{image: phi, extraEnvFrom: [{configMapRef: {name: c}}]}",
+	};
+
+	(void)state;
+	for (gsize i = 0; i < G_N_ELEMENTS(specs); i++) {
+		AUTO(model) before = model_with(specs[i], NULL);
+		g_autoptr(yyjson_mut_doc) deployment =
+		    child_deployment(before, test_settings(), NULL);
+		g_autoptr(yyjson_mut_doc) service = child_service(before);
+		g_autoptr(yyjson_doc) stored_deployment = as_stored(deployment);
+		g_autoptr(yyjson_doc) stored_service = as_stored(service);
+		struct scene scene;
+		g_autoptr(GPtrArray) actions = NULL;
+
+		scene_init(&scene, "{image: phi}", NULL);
+		scene.observed.deployment = yyjson_doc_get_root(stored_deployment);
+		scene.observed.service = yyjson_doc_get_root(stored_service);
+		actions = children(&scene);
+		assert_int_equal(actions->len, 1);
+		scene_done(&scene);
+	}
+}
+
 static void test_somebody_elses_objects_are_not_touched(void **state)
 {
 	g_autoptr(yyjson_doc) theirs = doc_from_yaml(
@@ -252,6 +282,7 @@ int main(void)
 	    cmocka_unit_test(test_makes_both_children),
 	    cmocka_unit_test(test_nothing_to_do_when_all_is_as_wanted),
 	    cmocka_unit_test(test_any_change_of_the_spec_is_applied),
+	    cmocka_unit_test(test_what_is_set_no_more_is_applied),
 	    cmocka_unit_test(test_somebody_elses_objects_are_not_touched),
 	    cmocka_unit_test(test_the_predecessors_objects_are_adopted),
 	    cmocka_unit_test(test_nothing_is_made_for_a_model_that_goes_or_has_no_image),
