@@ -16,7 +16,8 @@ from e2e.serving import (QUESTION, Server, child_name, in_busybox, is_ready, mak
                          port_forward, real_text, service_of, status_of, wait_event, wait_ready)
 
 ORDER = ["Pending", "Pulling", "Loading", "Ready"]
-PULL_RATE = 15_000_000
+# Slow enough for several percentages, which are written every second or two.
+PULL_RATE = 10_000_000
 
 
 def applied(t, name, image):

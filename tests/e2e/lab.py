@@ -176,7 +176,7 @@ class Lab:
     def is_up():
         done = subprocess.run([PROGRAM, "status"], text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
-        return done.returncode == 0 and "DEAD" not in done.stdout
+        return "not up" not in done.stdout
 
     def up(self):
         self.run("up")
