@@ -111,7 +111,8 @@ class Manager(Process):
         self.port = free_port()
         command = [operator, "manager", "--namespace", namespace,
                    "--image", "example.com/ollama-operator:test",
-                   "--health-address", f"127.0.0.1:{self.port}", *arguments]
+                   "--health-address", f"127.0.0.1:{self.port}",
+                   "--metrics-address", "0", *arguments]
         if kubeconfig:
             command += ["--kubeconfig", kubeconfig]
         if watch_namespace:

@@ -52,7 +52,8 @@ def rights(t):
 
 def run(t, *arguments, **environment):
     """A manager that is to end by itself: (exit code, lines that it wrote)."""
-    done = subprocess.run([t.suite.operator, "manager", "--health-address", "0", *arguments],
+    done = subprocess.run([t.suite.operator, "manager", "--health-address", "0",
+                           "--metrics-address", "0", *arguments],
                           env=clean_environment(HOME=t.directory, **environment), timeout=30,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
