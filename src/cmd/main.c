@@ -1,6 +1,7 @@
 /* ollama-operator: one binary, one verb per process of the system. */
 #include "cmd/cmd.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,16 +20,33 @@ static const struct verb {
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "Ollama Operator %s: your Kubernetes cluster is one Ollama.\n\n"
-		     "usage: ollama-operator VERB [flags]\n\n",
+	fprintf(out,
+	    "Ollama Operator %s: your Kubernetes cluster is one Ollama.\n\n"
+	    "usage: ollama-operator VERB [flags]\n\n",
 	    OPERATOR_VERSION);
 	for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++)
 		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(out, "\n'ollama-operator VERB --help' tells its flags.\n");
 }
 
+/*
+ * Long-lived processes with rare large buffers (a page of a list is several megabytes, parsed some
+ * four times that): those get mappings of their own, which go back to the kernel when they are
+ * freed. By itself glibc raises the threshold after the first of them and keeps the heap for ever:
+ * 27 MB instead of 12 MB with a thousand Models.
+ */
+static void tune_malloc(void)
+{
+	enum { LARGE_BYTES = 128 * 1024, ARENAS = 2 };
+
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+	mallopt(M_ARENA_MAX, ARENAS);
+}
+
 int main(int argc, char **argv)
 {
+	tune_malloc();
 	/* A peer that hangs up shows as EPIPE where it is written to, not as a death. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {

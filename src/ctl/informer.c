@@ -11,6 +11,7 @@ struct handler {
 struct informer {
 	const struct kube_resource *resource;
 	kube_prune_fn prune;
+	struct kube_codec *codec;
 	struct cache *cache;
 	struct reflector reflector;
 	GArray *handlers;  /* of struct handler */
@@ -32,11 +33,12 @@ static GPtrArray *object_array(void)
 	return g_ptr_array_new_with_free_func((GDestroyNotify)kube_object_unref);
 }
 
-static void notify_upserted(struct informer *informer, struct kube_object *old_object,
-    struct kube_object *new_object)
+static void notify_upserted(
+    struct informer *informer, struct kube_object *old_object, struct kube_object *new_object)
 {
 	for (guint i = 0; i < informer->handlers->len; i++) {
-		const struct handler *handler = &g_array_index(informer->handlers, struct handler, i);
+		const struct handler *handler =
+		    &g_array_index(informer->handlers, struct handler, i);
 
 		if (handler->ops.upserted != NULL)
 			handler->ops.upserted(handler->data, old_object, new_object);
@@ -46,7 +48,8 @@ static void notify_upserted(struct informer *informer, struct kube_object *old_o
 static void notify_deleted(struct informer *informer, struct kube_object *object)
 {
 	for (guint i = 0; i < informer->handlers->len; i++) {
-		const struct handler *handler = &g_array_index(informer->handlers, struct handler, i);
+		const struct handler *handler =
+		    &g_array_index(informer->handlers, struct handler, i);
 
 		if (handler->ops.deleted != NULL)
 			handler->ops.deleted(handler->data, object);
@@ -90,7 +93,7 @@ static void on_list_item(void *data, yyjson_val *value)
 	struct kube_object *object = find_unchanged(informer, value);
 
 	if (object == NULL)
-		object = kube_object_new(value, informer->prune);
+		object = kube_object_new_packed(value, informer->prune, informer->codec);
 	if (object != NULL)
 		g_ptr_array_add(informer->listed, object);
 }
@@ -106,8 +109,7 @@ static void replace(struct informer *informer, struct changes *changes)
 		AUTO(kube_object) old = cache_put(informer->cache, object);
 
 		g_hash_table_add(keys, (gpointer)object->key);
-		if (old != NULL &&
-		    g_str_equal(old->resource_version, object->resource_version))
+		if (old != NULL && g_str_equal(old->resource_version, object->resource_version))
 			continue;
 		g_ptr_array_add(changes->old_objects, g_steal_pointer(&old));
 		g_ptr_array_add(changes->new_objects, kube_object_ref(object));
@@ -133,8 +135,8 @@ static void on_list_end(void *data)
 	replace(informer, &changes);
 	g_ptr_array_set_size(informer->listed, 0);
 	for (guint i = 0; i < new_objects->len; i++)
-		notify_upserted(informer, g_ptr_array_index(old_objects, i),
-		    g_ptr_array_index(new_objects, i));
+		notify_upserted(
+		    informer, g_ptr_array_index(old_objects, i), g_ptr_array_index(new_objects, i));
 	for (guint i = 0; i < deleted->len; i++)
 		notify_deleted(informer, g_ptr_array_index(deleted, i));
 	g_atomic_int_set(&informer->synced, TRUE);
@@ -145,7 +147,7 @@ static void on_list_end(void *data)
 static void on_event(void *data, enum kube_event_type type, yyjson_val *value)
 {
 	struct informer *informer = data;
-	AUTO(kube_object) object = kube_object_new(value, informer->prune);
+	AUTO(kube_object) object = kube_object_new_packed(value, informer->prune, informer->codec);
 	AUTO(kube_object) old = NULL;
 
 	if (object == NULL)
@@ -189,6 +191,7 @@ struct informer *informer_new_on(struct lister_watcher lister_watcher, const str
 
 	informer->resource = options->resource;
 	informer->prune = options->prune;
+	informer->codec = kube_codec_new();
 	informer->cache = cache_new(options->index);
 	informer->handlers = g_array_new(FALSE, FALSE, sizeof(struct handler));
 	informer->listed = object_array();
@@ -203,6 +206,7 @@ void informer_free(struct informer *informer)
 		return;
 	reflector_done(&informer->reflector);
 	cache_free(informer->cache);
+	kube_codec_unref(informer->codec);
 	g_array_unref(informer->handlers);
 	g_ptr_array_unref(informer->listed);
 	g_mutex_clear(&informer->lock);
@@ -210,8 +214,8 @@ void informer_free(struct informer *informer)
 	g_free(informer);
 }
 
-void informer_add_handler(struct informer *informer, const struct informer_handler *handler,
-    void *data)
+void informer_add_handler(
+    struct informer *informer, const struct informer_handler *handler, void *data)
 {
 	struct handler added = {*handler, data};
 	g_autoptr(GPtrArray) known = NULL;

@@ -18,7 +18,8 @@ static const char *controller_uid(yyjson_val *value)
 
 	if (!yyjson_is_arr(owners))
 		return "";
-	yyjson_arr_foreach(owners, i, n, owner) {
+	yyjson_arr_foreach(owners, i, n, owner)
+	{
 		if (json_bool(owner, FALSE, "controller", NULL))
 			return str_or_empty(json_str(owner, "uid", NULL));
 	}
@@ -55,6 +56,12 @@ static const char *place(char **at, const char *text, gsize len)
 
 struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune)
 {
+	return kube_object_new_packed(value, prune, NULL);
+}
+
+struct kube_object *kube_object_new_packed(
+    yyjson_val *value, kube_prune_fn prune, struct kube_codec *codec)
+{
 	const char *name = json_str(value, "metadata", "name", NULL);
 	const char *namespace = str_or_empty(json_str(value, "metadata", "namespace", NULL));
 	const char *uid = str_or_empty(json_str(value, "metadata", "uid", NULL));
@@ -63,9 +70,10 @@ struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune)
 	gsize namespace_len = strlen(namespace);
 	gsize strings = namespace_len + strlen(uid) + strlen(version) + strlen(owner) + 5;
 	g_autofree char *text = NULL;
+	g_autofree char *packed = NULL;
 	g_autofree char *key = NULL;
 	struct kube_object *object;
-	gsize len = 0;
+	gsize len = 0, packed_len = 0;
 	char *at;
 
 	if (name == NULL || *name == '\0')
@@ -73,9 +81,12 @@ struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune)
 	text = prune_and_print(value, prune, &len);
 	if (len > KUBE_OBJECT_MAX_BYTES)
 		return NULL;
+	if (codec != NULL)
+		packed = kube_codec_pack(codec, text, len, &packed_len);
 	key = *namespace == '\0' ? g_strdup(name) : g_strconcat(namespace, "/", name, NULL);
 
-	object = g_malloc(sizeof(*object) + strings + strlen(key) + 1 + len);
+	object = g_malloc(
+	    sizeof(*object) + strings + strlen(key) + 1 + (packed != NULL ? packed_len : len));
 	at = (char *)(object + 1);
 	object->refs = 1;
 	object->key = place(&at, key, strlen(key));
@@ -85,8 +96,10 @@ struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune)
 	object->resource_version = place(&at, version, strlen(version));
 	object->owner_uid = place(&at, owner, strlen(owner));
 	object->generation = json_int(value, 0, "metadata", "generation", NULL);
-	object->json = place(&at, text, len);
+	object->json = packed != NULL ? place(&at, packed, packed_len) : place(&at, text, len);
 	object->json_len = (guint32)len;
+	object->packed_len = (guint32)packed_len;
+	object->codec = packed != NULL ? kube_codec_ref(codec) : NULL;
 	return object;
 }
 
@@ -98,13 +111,20 @@ struct kube_object *kube_object_ref(struct kube_object *object)
 
 void kube_object_unref(struct kube_object *object)
 {
-	if (object != NULL && g_atomic_int_dec_and_test(&object->refs))
-		g_free(object);
+	if (object == NULL || !g_atomic_int_dec_and_test(&object->refs))
+		return;
+	kube_codec_unref(object->codec);
+	g_free(object);
 }
 
 yyjson_doc *kube_object_parse(const struct kube_object *object)
 {
-	yyjson_doc *doc = json_parse(object->json, object->json_len, NULL);
+	g_autofree char *unpacked = object->codec == NULL
+					? NULL
+					: kube_codec_unpack(object->codec, object->json,
+					      object->packed_len, object->json_len);
+	yyjson_doc *doc =
+	    json_parse(unpacked != NULL ? unpacked : object->json, object->json_len, NULL);
 
 	g_assert(doc != NULL);
 	return doc;

@@ -1,8 +1,9 @@
 /*
  * An API object as informers keep it: immutable, shared, small.
  *
- * The body is pruned JSON text, parsed on demand (4 to 9 us for a pod): ten thousand parsed trees
- * would take several times the memory. The fields that every controller needs are beside it.
+ * The body is pruned JSON text, packed where that pays, and parsed on demand (4 to 9 us for a pod):
+ * ten thousand parsed trees would take several times the memory. The fields that every controller
+ * needs are beside it.
  *
  * Ownership: reference-counted, atomic. Threads: any. Limits: 2 MiB of text per object.
  */
@@ -10,6 +11,7 @@
 #define KUBE_OBJECT_H
 
 #include "base/auto.h"
+#include "kube/codec.h"
 #include "json/json.h"
 
 enum {
@@ -18,15 +20,17 @@ enum {
 
 struct kube_object {
 	gint refs;
-	const char *key;              /* "namespace/name", or "name" for cluster-scoped */
-	const char *namespace;        /* "" for cluster-scoped */
+	const char *key;       /* "namespace/name", or "name" for cluster-scoped */
+	const char *namespace; /* "" for cluster-scoped */
 	const char *name;
 	const char *uid;
 	const char *resource_version; /* opaque: compare for equality only */
 	gint64 generation;
-	const char *owner_uid;        /* of the owner with controller=true, "" when there is none */
-	const char *json;             /* NUL-terminated text */
-	guint32 json_len;
+	const char *owner_uid; /* of the owner with controller=true, "" when there is none */
+	const char *json;      /* NUL-terminated text; packed while `codec` is not NULL */
+	guint32 json_len;      /* of the text */
+	guint32 packed_len;    /* of what is packed */
+	struct kube_codec *codec;
 };
 
 /*
@@ -41,6 +45,9 @@ typedef void (*kube_prune_fn)(yyjson_mut_doc *doc, yyjson_mut_val *object);
  * everything.
  */
 struct kube_object *kube_object_new(yyjson_val *value, kube_prune_fn prune);
+/* The same, packed by `codec` where that pays; one thread at a time per codec. */
+struct kube_object *kube_object_new_packed(
+    yyjson_val *value, kube_prune_fn prune, struct kube_codec *codec);
 struct kube_object *kube_object_ref(struct kube_object *object);
 void kube_object_unref(struct kube_object *object);
 DEFINE_AUTO(kube_object, kube_object_unref)
