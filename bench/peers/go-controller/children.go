@@ -101,6 +101,7 @@ func httpProbe(period, failures int32) *corev1.Probe {
 		PeriodSeconds:    period,
 		TimeoutSeconds:   5,
 		FailureThreshold: failures,
+		SuccessThreshold: 1,
 	}
 }
 
@@ -142,6 +143,7 @@ func serverContainer(m *Model, s *settings) corev1.Container {
 			PeriodSeconds:    2,
 			TimeoutSeconds:   3600,
 			FailureThreshold: 3,
+			SuccessThreshold: 1,
 		},
 		ReadinessProbe: httpProbe(5, 3),
 		LivenessProbe:  httpProbe(10, 6),

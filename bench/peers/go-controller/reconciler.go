@@ -64,7 +64,8 @@ func (r *modelReconciler) ensureDeployment(ctx context.Context, model *Model) (*
 		if !metav1.IsControlledBy(&found, model) {
 			return nil, fmt.Errorf("%s exists and is not this Model's", found.Name)
 		}
-		// DeepDerivative passes over what the API server has defaulted.
+		// DeepDerivative passes over what the API server has defaulted, but for numbers: those
+		// are all said.
 		if equality.Semantic.DeepDerivative(wanted.Labels, found.Labels) &&
 			equality.Semantic.DeepDerivative(wanted.Spec, found.Spec) &&
 			*wanted.Spec.Replicas == *found.Spec.Replicas {
