@@ -65,6 +65,7 @@ static void read_spec(struct model *model, yyjson_val *spec)
 	model->image_pull_secrets = member_of_type(spec, "imagePullSecrets", TRUE);
 	model->extra_env = member_of_type(spec, "extraEnv", TRUE);
 	model->extra_env_from = member_of_type(spec, "extraEnvFrom", TRUE);
+	model->pod_template = member_of_type(spec, "podTemplate", FALSE);
 }
 
 struct model *model_from_object(const struct kube_object *object, GError **error)

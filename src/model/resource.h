@@ -36,6 +36,7 @@ struct model {
 	yyjson_val *image_pull_secrets;
 	yyjson_val *extra_env;
 	yyjson_val *extra_env_from;
+	yyjson_val *pod_template;    /* an object, not checked; or NULL */
 	yyjson_val *status;          /* as last written, or NULL */
 };
 

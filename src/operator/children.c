@@ -1,6 +1,7 @@
 #include "operator/children.h"
 
 #include "base/hash.h"
+#include "operator/template.h"
 
 #include <string.h>
 
@@ -34,15 +35,15 @@ static void append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *t
 	yyjson_mut_arr_append(array, yyjson_mut_strcpy(doc, text));
 }
 
-static void copy_member(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    yyjson_val *value)
+static void copy_member(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_val *value)
 {
 	if (value != NULL)
 		json_mut_set(doc, parent, key, yyjson_val_mut_copy(doc, value));
 }
 
-static yyjson_mut_val *new_body(yyjson_mut_doc *doc, const struct kube_resource *resource,
-    const struct model *model)
+static yyjson_mut_val *new_body(
+    yyjson_mut_doc *doc, const struct kube_resource *resource, const struct model *model)
 {
 	g_autofree char *api_version = kube_resource_api_version(resource);
 	g_autofree char *name = model_child_name(model->name);
@@ -104,8 +105,8 @@ static void set_pod_security(yyjson_mut_doc *doc, yyjson_mut_val *pod)
 	json_mut_set_int(doc, security, "runAsUser", UNPRIVILEGED_ID);
 	json_mut_set_int(doc, security, "runAsGroup", UNPRIVILEGED_ID);
 	json_mut_set_int(doc, security, "fsGroup", UNPRIVILEGED_ID);
-	json_mut_set_str(doc, json_mut_object(doc, security, "seccompProfile"), "type",
-	    "RuntimeDefault");
+	json_mut_set_str(
+	    doc, json_mut_object(doc, security, "seccompProfile"), "type", "RuntimeDefault");
 }
 
 static void add_env(yyjson_mut_doc *doc, yyjson_mut_val *env, const char *name, const char *value)
@@ -164,7 +165,8 @@ static void add_fetch_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
 	for (gsize i = 0; i < G_N_ELEMENTS(args); i++)
 		append_str(doc, list, args[i]);
 	add_pod_uid_env(doc, set_array(doc, container, "env"));
-	add_mount(doc, set_array(doc, container, "volumeMounts"), "tools", TOOLS_DIRECTORY, FALSE);
+	add_mount(
+	    doc, set_array(doc, container, "volumeMounts"), TOOLS_VOLUME, TOOLS_DIRECTORY, FALSE);
 	set_resource(doc, container, "requests", "cpu", "10m");
 	set_resource(doc, container, "requests", "memory", "16Mi");
 	set_resource(doc, container, "limits", "memory", "64Mi");
@@ -185,8 +187,8 @@ static gboolean user_sets(const struct model *model, const char *name)
 }
 
 /* Defaults first, then the user's entries; a default that the user sets is left out. */
-static void set_server_env(yyjson_mut_doc *doc, yyjson_mut_val *container,
-    const struct model *model)
+static void set_server_env(
+    yyjson_mut_doc *doc, yyjson_mut_val *container, const struct model *model)
 {
 	g_autofree char *context = g_strdup_printf("%" G_GINT64_FORMAT, model->context_length);
 	g_autofree char *parallel = g_strdup_printf("%" G_GINT64_FORMAT, model->parallel);
@@ -220,16 +222,15 @@ static void set_server_env(yyjson_mut_doc *doc, yyjson_mut_val *container,
 
 /*
  * The startup probe loads the model into the pod's own server and succeeds when it is loaded: so
- * a Ready pod answers at once. It may take as long as the largest model needs. It waits for a server
- * that only just starts; a load that the server itself refuses is tried three times, then the
- * container starts anew, and why is its last word in the pod's status.
+ * a Ready pod answers at once. It may take as long as the largest model needs. It waits for a
+ * server that only just starts; a load that the server itself refuses is tried three times, then
+ * the container starts anew, and why is its last word in the pod's status.
  */
 static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const struct model *model)
 {
 	g_autofree char *name = reference_short(model->image);
 	yyjson_mut_val *startup = json_mut_object(doc, container, "startupProbe");
-	yyjson_mut_val *command =
-	    set_array(doc, json_mut_object(doc, startup, "exec"), "command");
+	yyjson_mut_val *command = set_array(doc, json_mut_object(doc, startup, "exec"), "command");
 	static const char *const http_probes[] = {"readinessProbe", "livenessProbe"};
 
 	append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
@@ -256,12 +257,12 @@ static void set_server_mounts(yyjson_mut_doc *doc, yyjson_mut_val *container)
 	yyjson_mut_val *mounts = set_array(doc, container, "volumeMounts");
 	yyjson_mut_val *models = append_object(doc, mounts);
 
-	json_mut_set_str(doc, models, "name", "models");
+	json_mut_set_str(doc, models, "name", MODELS_VOLUME);
 	json_mut_set_str(doc, models, "mountPath", MODELS_DIRECTORY);
 	/* `fetch` has the store make this link to the view before this container starts. */
 	json_mut_set_str(doc, models, "subPathExpr", "pods/$(POD_UID)");
 	json_mut_set_bool(doc, models, "readOnly", TRUE);
-	add_mount(doc, mounts, "tools", TOOLS_DIRECTORY, TRUE);
+	add_mount(doc, mounts, TOOLS_VOLUME, TOOLS_DIRECTORY, TRUE);
 	add_mount(doc, mounts, "home", HOME_DIRECTORY, FALSE);
 	add_mount(doc, mounts, "tmp", "/tmp", FALSE);
 }
@@ -288,15 +289,15 @@ static void add_server_container(yyjson_mut_doc *doc, yyjson_mut_val *containers
 	set_container_security(doc, container);
 }
 
-static void set_volumes(yyjson_mut_doc *doc, yyjson_mut_val *pod,
-    const struct operator_settings *settings)
+static void set_volumes(
+    yyjson_mut_doc *doc, yyjson_mut_val *pod, const struct operator_settings *settings)
 {
-	static const char *const scratch[] = {"tools", "home", "tmp"};
+	static const char *const scratch[] = {TOOLS_VOLUME, "home", "tmp"};
 	yyjson_mut_val *volumes = set_array(doc, pod, "volumes");
 	yyjson_mut_val *volume = append_object(doc, volumes);
 	yyjson_mut_val *host_path = json_mut_object(doc, volume, "hostPath");
 
-	json_mut_set_str(doc, volume, "name", "models");
+	json_mut_set_str(doc, volume, "name", MODELS_VOLUME);
 	json_mut_set_str(doc, host_path, "path", settings->store_directory);
 	json_mut_set_str(doc, host_path, "type", "DirectoryOrCreate");
 	for (gsize i = 0; i < G_N_ELEMENTS(scratch); i++) {
@@ -313,8 +314,8 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
 	yyjson_mut_val *pod = json_mut_object(doc, template, "spec");
 
 	set_labels(doc, metadata, model);
-	json_mut_set_str(doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_MODEL,
-	    model->name);
+	json_mut_set_str(
+	    doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_MODEL, model->name);
 	json_mut_set_bool(doc, pod, "automountServiceAccountToken", FALSE);
 	json_mut_set_bool(doc, pod, "enableServiceLinks", FALSE);
 	json_mut_set_int(doc, pod, "terminationGracePeriodSeconds", 30);
@@ -345,8 +346,8 @@ static void set_said(yyjson_mut_doc *doc)
 	json_mut_set_str(doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_SAID, hash);
 }
 
-static void set_selector(yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct model *model,
-    yyjson_val *existing)
+static void set_selector(
+    yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct model *model, yyjson_val *existing)
 {
 	yyjson_val *selector = json_at(existing, "spec", "selector", NULL);
 	g_autofree char *app = NULL;
@@ -362,13 +363,13 @@ static void set_selector(yyjson_mut_doc *doc, yyjson_mut_val *spec, const struct
 }
 
 yyjson_mut_doc *child_deployment(const struct model *model,
-    const struct operator_settings *settings, yyjson_val *existing)
+    const struct operator_settings *settings, yyjson_val *existing, GError **error)
 {
-	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = new_body(doc, &KUBE_DEPLOYMENTS, model);
 	yyjson_mut_val *metadata = json_mut_object(doc, root, "metadata");
 	yyjson_mut_val *spec = json_mut_object(doc, root, "spec");
-	yyjson_mut_val *rolling;
+	yyjson_mut_val *rolling, *template;
 
 	set_labels(doc, metadata, model);
 	set_owner(doc, metadata, model);
@@ -380,9 +381,12 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	rolling = json_mut_object(doc, rolling, "rollingUpdate");
 	json_mut_set_int(doc, rolling, "maxSurge", 1);
 	json_mut_set_int(doc, rolling, "maxUnavailable", 0);
-	set_pod(doc, json_mut_object(doc, spec, "template"), model, settings);
+	template = json_mut_object(doc, spec, "template");
+	set_pod(doc, template, model, settings);
+	if (!template_amend(doc, template, model, error))
+		return NULL;
 	set_said(doc);
-	return doc;
+	return g_steal_pointer(&doc);
 }
 
 yyjson_mut_doc *child_service(const struct model *model)

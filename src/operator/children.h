@@ -24,15 +24,20 @@
 #define FIELD_MANAGER "ollama-operator"
 #define SERVER_CONTAINER "server"
 #define FETCH_CONTAINER "fetch"
+/* The pod's volumes that nothing works without: the weights, and our program for the probe. */
+#define MODELS_VOLUME "models"
+#define TOOLS_VOLUME "tools"
 
 enum { OLLAMA_PORT = 11434 };
 
 /*
  * `existing` is the Deployment as observed or NULL: its selector, which is immutable, is kept. The
- * Model's image must be valid.
+ * Model's image must be valid. NULL when spec.podTemplate cannot be merged: the error is for
+ * people.
  */
 yyjson_mut_doc *child_deployment(const struct model *model,
-    const struct operator_settings *settings, yyjson_val *existing);
+    const struct operator_settings *settings, yyjson_val *existing,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 yyjson_mut_doc *child_service(const struct model *model);
 

@@ -57,8 +57,8 @@ static gboolean is_as_wanted(yyjson_val *child, yyjson_mut_doc *wanted)
 	       json_covers(json_at(child, "spec", NULL), json_at(root, "spec", NULL));
 }
 
-static void plan_child(GPtrArray *actions, const struct kube_resource *resource,
-    yyjson_val *child, yyjson_mut_doc *wanted)
+static void plan_child(GPtrArray *actions, const struct kube_resource *resource, yyjson_val *child,
+    yyjson_mut_doc *wanted)
 {
 	struct action *action;
 
@@ -74,26 +74,27 @@ static void plan_child(GPtrArray *actions, const struct kube_resource *resource,
 	g_ptr_array_add(actions, action);
 }
 
-static char *refusal(const struct kube_resource *resource, yyjson_val *child,
-    const struct model *model)
+static char *refusal(
+    const struct kube_resource *resource, yyjson_val *child, const struct model *model)
 {
 	const char *name = json_str(child, "metadata", "name", NULL);
 
 	if (child == NULL || belongs_to(child, model))
 		return NULL;
-	return g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, or give "
-			       "the Model another name",
+	return g_strdup_printf(
+	    "%s %s/%s exists and is not this Model's: delete or rename it, or give "
+	    "the Model another name",
 	    resource->kind, model->namespace, name);
 }
 
-GPtrArray *plan_children(const struct observed *observed,
-    const struct operator_settings *settings, char **ret_refused,
-    const char **ret_refused_reason)
+GPtrArray *plan_children(const struct observed *observed, const struct operator_settings *settings,
+    char **ret_refused, const char **ret_refused_reason)
 {
 	const struct model *model = observed->model;
 	GPtrArray *actions = new_list();
 	g_autoptr(yyjson_mut_doc) deployment = NULL;
 	g_autoptr(yyjson_mut_doc) service = NULL;
+	g_autoptr(GError) error = NULL;
 
 	*ret_refused = NULL;
 	*ret_refused_reason = NULL;
@@ -107,7 +108,12 @@ GPtrArray *plan_children(const struct observed *observed,
 		*ret_refused_reason = "NameTaken";
 		return actions;
 	}
-	deployment = child_deployment(model, settings, observed->deployment);
+	deployment = child_deployment(model, settings, observed->deployment, &error);
+	if (deployment == NULL) {
+		*ret_refused = g_strdup(error->message);
+		*ret_refused_reason = "Invalid";
+		return actions;
+	}
 	plan_child(actions, &KUBE_DEPLOYMENTS, observed->deployment, deployment);
 	service = child_service(model);
 	plan_child(actions, &KUBE_SERVICES, observed->service, service);
@@ -147,7 +153,8 @@ static void plan_pull_event(GPtrArray *actions, const struct model *model, yyjso
 	} else if (g_strcmp0(json_str(is, "status", NULL), "False") == 0 &&
 		   g_strcmp0(reason, "Pulling") != 0 &&
 		   (g_strcmp0(reason, json_str(was, "reason", NULL)) != 0 ||
-		       g_strcmp0(json_str(is, "message", NULL), json_str(was, "message", NULL)) != 0)) {
+		       g_strcmp0(json_str(is, "message", NULL), json_str(was, "message", NULL)) !=
+			   0)) {
 		add_event(actions, "Warning", reason, g_strdup(json_str(is, "message", NULL)));
 	}
 }
@@ -164,11 +171,13 @@ static void plan_progress_events(GPtrArray *actions, const struct model *model, 
 		add_event(actions, "Normal", "Loaded",
 		    g_strdup_printf("the model answers at %s", json_str(after, "url", NULL)));
 	if (condition_is_true(was) && !condition_is_true(is) && model->replicas > 0)
-		add_event(actions, "Warning", "Unavailable", g_strdup(json_str(is, "message", NULL)));
+		add_event(
+		    actions, "Warning", "Unavailable", g_strdup(json_str(is, "message", NULL)));
 	if (g_strcmp0(json_str(progress_is, "status", NULL), "False") == 0 &&
 	    g_strcmp0(reason, "PullFailed") != 0 &&
 	    g_strcmp0(reason, json_str(progress_was, "reason", NULL)) != 0)
-		add_event(actions, "Warning", reason, g_strdup(json_str(progress_is, "message", NULL)));
+		add_event(
+		    actions, "Warning", reason, g_strdup(json_str(progress_is, "message", NULL)));
 }
 
 static gboolean is_pulling(yyjson_val *status)
@@ -243,8 +252,8 @@ static char *first_word(const char *text)
 	return text == NULL ? NULL : g_strndup(text, strcspn(text, " "));
 }
 
-GPtrArray *plan_status(const struct observed *observed, const char *refused,
-    const char *refused_reason)
+GPtrArray *plan_status(
+    const struct observed *observed, const char *refused, const char *refused_reason)
 {
 	const struct model *model = observed->model;
 	const struct status_input input = {

@@ -15,8 +15,8 @@ struct observed {
 	const struct model *model;
 	yyjson_val *deployment; /* NULL: there is none */
 	yyjson_val *service;
-	GPtrArray *pods;        /* struct kube_object */
-	GPtrArray *pulls;       /* struct pull_state of the Model's image */
+	GPtrArray *pods;  /* struct kube_object */
+	GPtrArray *pulls; /* struct pull_state of the Model's image */
 	gint64 now_us;
 };
 
@@ -47,18 +47,18 @@ void action_free(struct action *action);
 
 /*
  * The children that differ from what they should be. An object under a child's name that belongs
- * to somebody else is never touched: then *ret_refused is a sentence (the caller's) and
+ * to somebody else is never touched, and a pod template that cannot be merged leaves all as it is:
+ * then *ret_refused is a sentence (the caller's) and
  * *ret_refused_reason its CamelCase reason; else both are NULL.
  */
-GPtrArray *plan_children(const struct observed *observed,
-    const struct operator_settings *settings, char **ret_refused,
-    const char **ret_refused_reason);
+GPtrArray *plan_children(const struct observed *observed, const struct operator_settings *settings,
+    char **ret_refused, const char **ret_refused_reason);
 
 /*
  * The status if it changed, and the Events that tell of the change. `refused` (a sentence) and
  * its reason are NULL when the children are as they should be.
  */
-GPtrArray *plan_status(const struct observed *observed, const char *refused,
-    const char *refused_reason);
+GPtrArray *plan_status(
+    const struct observed *observed, const char *refused, const char *refused_reason);
 
 #endif

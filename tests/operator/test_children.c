@@ -11,8 +11,11 @@
 static yyjson_doc *deployment_of(const char *spec, yyjson_val *existing)
 {
 	AUTO(model) model = model_with(spec, NULL);
-	g_autoptr(yyjson_mut_doc) doc = child_deployment(model, test_settings(), existing);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(yyjson_mut_doc) doc = child_deployment(model, test_settings(), existing, &error);
 
+	if (doc == NULL)
+		fail_msg("%s", error->message);
 	return yyjson_mut_doc_imut_copy(doc, NULL);
 }
 
@@ -79,7 +82,8 @@ static void test_server_container_is_as_documented(void **state)
 	(void)state;
 	assert_string_equal(json_str(server, "name", NULL), "server");
 	assert_string_equal(json_str(server, "image", NULL), "ollama:1");
-	assert_string_equal(yyjson_get_str(yyjson_arr_get_first(json_at(server, "args", NULL))), "serve");
+	assert_string_equal(
+	    yyjson_get_str(yyjson_arr_get_first(json_at(server, "args", NULL))), "serve");
 	assert_string_equal(json_str(port, "name", NULL), "ollama");
 	assert_int_equal(json_int(port, 0, "containerPort", NULL), 11434);
 }
@@ -97,9 +101,10 @@ static void test_startup_probe_names_the_model_as_ollama_lists_it(void **state)
 
 static void test_users_environment_wins(void **state)
 {
-	g_autoptr(yyjson_doc) doc = deployment_of("{image: phi, contextLength: 512, extraEnv: [{name: "
-						  "OLLAMA_KEEP_ALIVE, value: 5m}, {name: A, value: b}]}",
-	    NULL);
+	g_autoptr(yyjson_doc) doc =
+	    deployment_of("{image: phi, contextLength: 512, extraEnv: [{name: "
+			  "OLLAMA_KEEP_ALIVE, value: 5m}, {name: A, value: b}]}",
+		NULL);
 	yyjson_val *env = json_at(server_of(doc), "env", NULL);
 	yyjson_arr_iter iter;
 	yyjson_val *entry;
@@ -131,7 +136,8 @@ static void test_fields_pass_through(void **state)
 	assert_string_equal(json_str(pod, "runtimeClassName", NULL), "nvidia");
 	assert_int_equal(json_int(server, 0, "resources", "limits", "nvidia.com/gpu", NULL), 1);
 	assert_string_equal(
-	    json_str(yyjson_arr_get_first(json_at(pod, "imagePullSecrets", NULL)), "name", NULL), "s");
+	    json_str(yyjson_arr_get_first(json_at(pod, "imagePullSecrets", NULL)), "name", NULL),
+	    "s");
 	assert_non_null(json_at(server, "envFrom", NULL));
 }
 
@@ -158,7 +164,8 @@ static void assert_restricted(yyjson_val *container)
 	assert_false(json_bool(security, TRUE, "allowPrivilegeEscalation", NULL));
 	assert_true(json_bool(security, FALSE, "readOnlyRootFilesystem", NULL));
 	assert_string_equal(
-	    yyjson_get_str(yyjson_arr_get_first(json_at(security, "capabilities", "drop", NULL))), "ALL");
+	    yyjson_get_str(yyjson_arr_get_first(json_at(security, "capabilities", "drop", NULL))),
+	    "ALL");
 }
 
 static void test_pod_has_no_privileges(void **state)
@@ -168,8 +175,8 @@ static void test_pod_has_no_privileges(void **state)
 
 	(void)state;
 	assert_true(json_bool(pod, FALSE, "securityContext", "runAsNonRoot", NULL));
-	assert_string_equal(json_str(pod, "securityContext", "seccompProfile", "type", NULL),
-	    "RuntimeDefault");
+	assert_string_equal(
+	    json_str(pod, "securityContext", "seccompProfile", "type", NULL), "RuntimeDefault");
 	assert_false(json_bool(pod, TRUE, "automountServiceAccountToken", NULL));
 	assert_restricted(server_of(doc));
 	assert_restricted(yyjson_arr_get_first(json_at(pod, "initContainers", NULL)));

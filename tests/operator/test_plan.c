@@ -84,7 +84,7 @@ static void test_nothing_to_do_when_all_is_as_wanted(void **state)
 
 	(void)state;
 	scene_init(&scene, "{image: phi}", NULL);
-	deployment = child_deployment(scene.model, test_settings(), NULL);
+	deployment = child_deployment(scene.model, test_settings(), NULL, NULL);
 	service = child_service(scene.model);
 	stored_deployment = as_stored(deployment);
 	stored_service = as_stored(service);
@@ -111,7 +111,7 @@ static void test_any_change_of_the_spec_is_applied(void **state)
 	    "{image: phi, parallel: 4}",
 	};
 	AUTO(model) before = model_with("{image: phi}", NULL);
-	g_autoptr(yyjson_mut_doc) deployment = child_deployment(before, test_settings(), NULL);
+	g_autoptr(yyjson_mut_doc) deployment = child_deployment(before, test_settings(), NULL, NULL);
 	g_autoptr(yyjson_mut_doc) service = child_service(before);
 	g_autoptr(yyjson_doc) stored_deployment = as_stored(deployment);
 	g_autoptr(yyjson_doc) stored_service = as_stored(service);
@@ -145,7 +145,7 @@ static void test_what_is_set_no_more_is_applied(void **state)
 	for (gsize i = 0; i < G_N_ELEMENTS(specs); i++) {
 		AUTO(model) before = model_with(specs[i], NULL);
 		g_autoptr(yyjson_mut_doc) deployment =
-		    child_deployment(before, test_settings(), NULL);
+		    child_deployment(before, test_settings(), NULL, NULL);
 		g_autoptr(yyjson_mut_doc) service = child_service(before);
 		g_autoptr(yyjson_doc) stored_deployment = as_stored(deployment);
 		g_autoptr(yyjson_doc) stored_service = as_stored(service);
