@@ -338,17 +338,34 @@ static void terminate(void *data)
 
 /* ---- life ---- */
 
+/*
+ * The pod's name is unique in its namespace while it lives, and a container of it that starts anew
+ * has no living predecessor; a machine may run several managers.
+ */
+static char *identity_prefix(void)
+{
+	const char *pod = g_getenv("POD_NAME");
+
+	return pod == NULL ? NULL : g_strdup_printf("%s_", pod);
+}
+
 static char *identity(void)
 {
+	g_autofree char *prefix = identity_prefix();
+
+	if (prefix != NULL)
+		return g_strdup_printf("%s%08x", prefix, g_random_int());
 	return g_strdup_printf("%s_%08x", g_get_host_name(), g_random_int());
 }
 
 static void start_election(struct manager *manager, const char *id)
 {
+	g_autofree char *own_prefix = identity_prefix();
 	const struct leader_options options = {
 	    .namespace = manager->flags.namespace,
 	    .name = LEASE_NAME,
 	    .identity = id,
+	    .own_prefix = own_prefix,
 	    .started_leading = started_leading,
 	    .stopped_leading = stopped_leading,
 	    .data = manager,

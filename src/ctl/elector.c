@@ -17,6 +17,7 @@ void elector_init(struct elector *elector, const struct lease_ops *ops, void *st
 	    .namespace = g_strdup(options->namespace),
 	    .name = g_strdup(options->name),
 	    .identity = g_strdup(options->identity),
+	    .own_prefix = g_strdup(options->own_prefix),
 	    .lease_duration_ms = positive_or(options->lease_duration_ms, 15000),
 	    .renew_deadline_ms = positive_or(options->renew_deadline_ms, 10000),
 	    .retry_period_ms = positive_or(options->retry_period_ms, 2000),
@@ -33,6 +34,7 @@ void elector_done(struct elector *elector)
 	g_free(elector->namespace);
 	g_free(elector->name);
 	g_free(elector->identity);
+	g_free(elector->own_prefix);
 	g_rand_free(elector->random);
 }
 
@@ -69,13 +71,21 @@ static void observe(struct elector *elector, yyjson_doc *take_lease)
 	elector->spec = g_steal_pointer(&spec);
 }
 
+/* An earlier process of ours held it: it is dead, or we would not be. */
+static gboolean lease_is_our_predecessors(const struct elector *elector)
+{
+	return elector->own_prefix != NULL &&
+	       g_str_has_prefix(lease_holder(elector), elector->own_prefix);
+}
+
 /* Another's, and seen to change within the time that it claims. */
 static gboolean held_by_another(const struct elector *elector)
 {
 	gint64 seconds = json_int(lease_spec(elector), elector->lease_duration_ms / 1000,
 	    "leaseDurationSeconds", NULL);
 
-	if (lease_holder(elector)[0] == '\0' || lease_is_ours(elector))
+	if (lease_holder(elector)[0] == '\0' || lease_is_ours(elector) ||
+	    lease_is_our_predecessors(elector))
 		return FALSE;
 	seconds = CLAMP(seconds, 0, 24 * 60 * 60);
 	return clock_monotonic_ms(elector->clock) < elector->observed_ms + seconds * 1000;

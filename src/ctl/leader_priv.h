@@ -33,6 +33,7 @@ struct elector {
 	char *namespace;
 	char *name;
 	char *identity;
+	char *own_prefix; /* NULL: none */
 	gint64 lease_duration_ms;
 	gint64 renew_deadline_ms;
 	gint64 retry_period_ms;

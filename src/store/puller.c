@@ -326,7 +326,9 @@ static void run_remote(struct run *run, GError **error)
 	AUTO(pull_result) result = NULL;
 
 	uv_mutex_lock(&image->puller->mutex);
-	set_phase(image, IMAGE_RESOLVING, NULL, NULL);
+	/* A retry goes on telling why the last try failed, until it has come further than that. */
+	if (image->state->phase != IMAGE_FAILED)
+		set_phase(image, IMAGE_RESOLVING, NULL, NULL);
 	uv_mutex_unlock(&image->puller->mutex);
 	result = pull_remote(&run->pull, &run->retry_after_ms, error);
 	if (result == NULL)

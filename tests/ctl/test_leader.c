@@ -301,6 +301,28 @@ static void test_late_renewal_counts(void **state)
 	assert_step(&fixture->b, ELECTOR_STARTED);
 }
 
+/* A container that starts anew in its pod need not wait for the one before it, which is dead. */
+static void test_predecessor_is_not_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct leader_options options = {.namespace = "system",
+	    .name = "manager",
+	    .identity = "pod-1_new",
+	    .own_prefix = "pod-1_"};
+	struct elector old, again;
+
+	elector_make(fixture, &old, "pod-1_old");
+	elector_init(&again, &OPS, &fixture->server, &fixture->fake.clock, &options);
+	assert_step(&old, ELECTOR_STARTED);
+	/* For everybody else the Lease holds. */
+	assert_step(&fixture->b, ELECTOR_NOTHING);
+	assert_step(&again, ELECTOR_STARTED);
+	assert_string_equal(spec_str(&fixture->server, "holderIdentity"), "pod-1_new");
+	assert_int_equal(spec_int(&fixture->server, "leaseTransitions"), 1);
+	elector_done(&again);
+	elector_done(&old);
+}
+
 static void test_release_hands_over_at_once(void **state)
 {
 	struct fixture *fixture = *state;
@@ -570,6 +592,7 @@ int main(void)
 	    TEST(test_paused_leader),
 	    TEST(test_other_clocks_do_not_matter),
 	    TEST(test_late_renewal_counts),
+	    TEST(test_predecessor_is_not_waited_for),
 	    TEST(test_release_hands_over_at_once),
 	    TEST(test_release_after_a_change),
 	    TEST(test_deadline),
