@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 
+int cmd_drain(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_manager(int argc, char **argv);
 int cmd_probe(int argc, char **argv);

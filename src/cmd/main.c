@@ -15,6 +15,7 @@ static const struct verb {
     {"store", cmd_store, "keep a node's weights: pull, verify, hand out"},
     {"fetch", cmd_fetch, "init container: wait until this pod's model is on the node"},
     {"probe", cmd_probe, "startup probe: load the model into the pod's own server"},
+    {"drain", cmd_drain, "pre-stop hook: wait until no request is under way"},
     {"version", cmd_version, "print the version"},
 };
 

@@ -10,7 +10,11 @@
 #define MODELS_DIRECTORY "/models"
 #define HOME_DIRECTORY "/home/ollama"
 
-enum { UNPRIVILEGED_ID = 65532 };
+enum {
+	UNPRIVILEGED_ID = 65532,
+	/* The longest that a stopping pod waits for its requests to end. */
+	DRAIN_SECONDS = 300,
+};
 
 /* ---- small builders ---- */
 
@@ -252,6 +256,23 @@ static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const str
 	}
 }
 
+/*
+ * SIGTERM cuts Ollama's streams at once, so it comes only when `drain` found nothing under way, or
+ * gave up; a pod has as long to end, and a little more for the server itself.
+ */
+static void set_pre_stop(yyjson_mut_doc *doc, yyjson_mut_val *container)
+{
+	yyjson_mut_val *hook =
+	    json_mut_object(doc, json_mut_object(doc, container, "lifecycle"), "preStop");
+	yyjson_mut_val *command = set_array(doc, json_mut_object(doc, hook, "exec"), "command");
+	g_autofree char *timeout = g_strdup_printf("%ds", DRAIN_SECONDS);
+
+	append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
+	append_str(doc, command, "drain");
+	append_str(doc, command, "--timeout");
+	append_str(doc, command, timeout);
+}
+
 static void set_server_mounts(yyjson_mut_doc *doc, yyjson_mut_val *container)
 {
 	yyjson_mut_val *mounts = set_array(doc, container, "volumeMounts");
@@ -285,6 +306,7 @@ static void add_server_container(yyjson_mut_doc *doc, yyjson_mut_val *containers
 	set_server_env(doc, container, model);
 	copy_member(doc, container, "resources", model->resources);
 	set_probes(doc, container, model);
+	set_pre_stop(doc, container);
 	set_server_mounts(doc, container);
 	set_container_security(doc, container);
 }
@@ -318,7 +340,7 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
 	    doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_MODEL, model->name);
 	json_mut_set_bool(doc, pod, "automountServiceAccountToken", FALSE);
 	json_mut_set_bool(doc, pod, "enableServiceLinks", FALSE);
-	json_mut_set_int(doc, pod, "terminationGracePeriodSeconds", 30);
+	json_mut_set_int(doc, pod, "terminationGracePeriodSeconds", DRAIN_SECONDS + 30);
 	json_mut_set_str(doc, pod, "runtimeClassName", model->runtime_class);
 	copy_member(doc, pod, "imagePullSecrets", model->image_pull_secrets);
 	set_pod_security(doc, pod);

@@ -99,6 +99,18 @@ static void test_startup_probe_names_the_model_as_ollama_lists_it(void **state)
 	assert_string_equal(yyjson_get_str(yyjson_arr_get(command, 3)), "phi:latest");
 }
 
+/* A stream is not cut by an update: the server is told to end only between requests. */
+static void test_pod_stops_between_requests(void **state)
+{
+	g_autoptr(yyjson_doc) doc = deployment_of("{image: phi}", NULL);
+	yyjson_val *command =
+	    json_at(server_of(doc), "lifecycle", "preStop", "exec", "command", NULL);
+
+	(void)state;
+	assert_string_equal(yyjson_get_str(yyjson_arr_get(command, 1)), "drain");
+	assert_int_equal(json_int(pod_of(doc), 0, "terminationGracePeriodSeconds", NULL), 330);
+}
+
 static void test_users_environment_wins(void **state)
 {
 	g_autoptr(yyjson_doc) doc =
@@ -230,6 +242,7 @@ int main(void)
 	    cmocka_unit_test(test_owner_is_the_model),
 	    cmocka_unit_test(test_server_container_is_as_documented),
 	    cmocka_unit_test(test_startup_probe_names_the_model_as_ollama_lists_it),
+	    cmocka_unit_test(test_pod_stops_between_requests),
 	    cmocka_unit_test(test_users_environment_wins),
 	    cmocka_unit_test(test_fields_pass_through),
 	    cmocka_unit_test(test_no_resources_leaves_them_to_others),
