@@ -7,7 +7,7 @@
 #ifndef CTL_RECORDER_PRIV_H
 #define CTL_RECORDER_PRIV_H
 
-#include "ctl/lru.h"
+#include "base/lru.h"
 #include "ctl/recorder.h"
 
 /* Where Events are kept; errors are KUBE_ERROR. */

@@ -3,8 +3,8 @@
  *
  * Ownership: keys are copied, values are freed by the lru. Threads: one at a time.
  */
-#ifndef CTL_LRU_H
-#define CTL_LRU_H
+#ifndef BASE_LRU_H
+#define BASE_LRU_H
 
 #include "base/auto.h"
 

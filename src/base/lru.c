@@ -1,4 +1,4 @@
-#include "ctl/lru.h"
+#include "base/lru.h"
 
 #include "base/hash.h"
 
