@@ -9,11 +9,24 @@ enum {
 	EXCERPT_MAX = 200,  /* of an answer that is no Status: a proxy's error page */
 };
 
-G_DEFINE_QUARK(kube-error-quark, kube_error)
+G_DEFINE_QUARK(kube - error - quark, kube_error)
 
 gboolean kube_error_is(const GError *error, enum kube_error code)
 {
 	return g_error_matches(error, KUBE_ERROR, (gint)code);
+}
+
+/*
+ * A body of a server-side apply that breaks the types of its kind: an unknown field, a number for a
+ * text, two elements of one key. The API server answers 500 for it, without a reason, as it does
+ * when etcd is away; but this one never works when tried again. So its words decide.
+ * Source: k8s.io/apimachinery, pkg/util/managedfields/internal/structuredmerge.go of v0.35.4
+ * and v0.36.1.
+ */
+static gboolean is_untyped_apply(int status, const char *message)
+{
+	return status == 500 && message != NULL &&
+	       g_str_has_prefix(message, "failed to create typed patch object (");
 }
 
 static enum kube_error code_of(int status, const char *reason)
@@ -30,7 +43,7 @@ static enum kube_error code_of(int status, const char *reason)
 		return KUBE_ERROR_RETRY;
 	case 409:
 		return g_strcmp0(reason, "AlreadyExists") == 0 ? KUBE_ERROR_EXISTS
-		                                               : KUBE_ERROR_CONFLICT;
+							       : KUBE_ERROR_CONFLICT;
 	case 410:
 		return KUBE_ERROR_GONE;
 	default:
@@ -59,6 +72,8 @@ GError *kube_error_from_status(yyjson_val *object, int http_status)
 	if (message == NULL || *message == '\0')
 		return g_error_new(KUBE_ERROR, (gint)code_of(status, reason), "HTTP %d", status);
 	text = shorten(message, strlen(message), MESSAGE_MAX);
+	if (is_untyped_apply(status, text))
+		return g_error_new_literal(KUBE_ERROR, KUBE_ERROR_INVALID, text);
 	return g_error_new_literal(KUBE_ERROR, (gint)code_of(status, reason), text);
 }
 
@@ -85,7 +100,7 @@ GError *kube_error_from_net(const GError *error)
 	else if (g_error_matches(error, NET_ERROR, NET_ERROR_TOO_LARGE))
 		code = KUBE_ERROR_INVALID;
 	else if (g_error_matches(error, NET_ERROR, NET_ERROR_TLS) ||
-	         g_error_matches(error, NET_ERROR, NET_ERROR_INVALID))
+		 g_error_matches(error, NET_ERROR, NET_ERROR_INVALID))
 		code = KUBE_ERROR_CONFIG;
 	return g_error_new_literal(KUBE_ERROR, (gint)code, error->message);
 }

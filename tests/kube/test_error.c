@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#define STATUS(code, reason, message)                                                              \
-	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"code\":" code         \
+#define STATUS(code, reason, message)                                                      \
+	"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"code\":" code \
 	",\"reason\":\"" reason "\",\"message\":\"" message "\"}"
 
 static void reads_answers(void **state)
@@ -22,22 +22,32 @@ static void reads_answers(void **state)
 		const char *message;
 	} cases[] = {
 	    {404, STATUS("404", "NotFound", "pods \\\"x\\\" not found"), KUBE_ERROR_NOT_FOUND,
-	        "pods \"x\" not found"},
+		"pods \"x\" not found"},
 	    {409, STATUS("409", "AlreadyExists", "there"), KUBE_ERROR_EXISTS, "there"},
 	    {409, STATUS("409", "Conflict", "modified"), KUBE_ERROR_CONFLICT, "modified"},
 	    {410, STATUS("410", "Expired", "too old"), KUBE_ERROR_GONE, "too old"},
 	    {400, STATUS("400", "BadRequest", "bad"), KUBE_ERROR_INVALID, "bad"},
 	    {413, "", KUBE_ERROR_INVALID, "HTTP 413"},
 	    {422, STATUS("422", "Invalid", "spec.x: Required"), KUBE_ERROR_INVALID,
-	        "spec.x: Required"},
+		"spec.x: Required"},
 	    {401, STATUS("401", "Unauthorized", "Unauthorized"), KUBE_ERROR_UNAUTHORIZED,
-	        "Unauthorized"},
+		"Unauthorized"},
 	    {403, STATUS("403", "Forbidden", "no"), KUBE_ERROR_DENIED, "no"},
 	    {429, STATUS("429", "TooManyRequests", "later"), KUBE_ERROR_RETRY, "later"},
 	    {500, STATUS("500", "InternalError", "boom"), KUBE_ERROR_RETRY, "boom"},
+	    {500,
+		STATUS("500", "",
+		    "failed to create typed patch object (a/b; v1, Kind=X): no such field"),
+		KUBE_ERROR_INVALID,
+		"failed to create typed patch object (a/b; v1, Kind=X): no such field"},
+	    {500,
+		STATUS("500", "",
+		    "failed to create typed live object (a/b; v1, Kind=X): no such field"),
+		KUBE_ERROR_RETRY,
+		"failed to create typed live object (a/b; v1, Kind=X): no such field"},
 	    {504, STATUS("504", "Timeout", ""), KUBE_ERROR_RETRY, "Timeout"},
 	    {502, "<html>\n<b>Bad\tGateway</b>", KUBE_ERROR_RETRY,
-	        "HTTP 502: <html> <b>Bad Gateway</b>"},
+		"HTTP 502: <html> <b>Bad Gateway</b>"},
 	    {503, "", KUBE_ERROR_RETRY, "HTTP 503"},
 	    {302, "", KUBE_ERROR_INVALID, "HTTP 302"},
 	    {404, "{\"kind\":\"Pod\"}", KUBE_ERROR_NOT_FOUND, "HTTP 404: {\"kind\":\"Pod\"}"},
@@ -47,8 +57,8 @@ static void reads_answers(void **state)
 
 	(void)state;
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autoptr(GError) error = kube_error_from_answer(cases[i].status, cases[i].body,
-		    strlen(cases[i].body));
+		g_autoptr(GError) error =
+		    kube_error_from_answer(cases[i].status, cases[i].body, strlen(cases[i].body));
 
 		assert_string_equal(error->message, cases[i].message);
 		assert_true(kube_error_is(error, cases[i].code));

@@ -109,6 +109,7 @@ static void test_any_change_of_the_spec_is_applied(void **state)
 	    "{image: phi, imagePullPolicy: Always}",
 	    "{image: phi, keepAlive: 5m}",
 	    "{image: phi, parallel: 4}",
+	    "{image: phi, podTemplate: {spec: {nodeSelector: {a: b}}}}",
 	};
 	AUTO(model) before = model_with("{image: phi}", NULL);
 	g_autoptr(yyjson_mut_doc) deployment = child_deployment(before, test_settings(), NULL, NULL);
@@ -139,6 +140,7 @@ static void test_what_is_set_no_more_is_applied(void **state)
 	    "{image: phi, runtimeClassName: nvidia}",
 	    "{image: phi, imagePullSecrets: [{name: key}]}",
 	    "{image: phi, extraEnvFrom: [{configMapRef: {name: c}}]}",
+	    "{image: phi, podTemplate: {spec: {nodeSelector: {a: b}}}}",
 	};
 
 	(void)state;

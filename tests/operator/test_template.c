@@ -261,7 +261,7 @@ static void test_what_is_needed_stays(void **state)
 	for (gsize i = 0; i < G_N_ELEMENTS(templates); i++) {
 		g_autoptr(yyjson_doc) doc = amended_by(templates[i]);
 
-		print_message("%s\n", templates[i]);
+		print_message("# %s\n", templates[i]);
 		assert_still_ours(doc);
 		assert_null(json_at(with(json_at(container_of(doc, "server"), "volumeMounts", NULL),
 					"mountPath", "/models"),
