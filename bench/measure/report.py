@@ -35,8 +35,8 @@ def versions(operator):
             return re.search(rf"^\s*(?:require )?{re.escape(name)} (\S+)", go_mod.read(),
                              re.M).group(1)
 
-    return {"ollama-operator": line(operator, "version"), "commit": line(
-                "git", "describe", "--always", "--dirty"),
+    return {"ollama-operator": line(operator, "version").removeprefix("ollama-operator "),
+            "commit": line("git", "describe", "--always", "--dirty"),
             "controller-runtime": module("bench/peers/go-controller",
                                          "sigs.k8s.io/controller-runtime"),
             "client-go": module("bench/peers/go-controller", "k8s.io/client-go"),
