@@ -11,9 +11,11 @@
 #include "base/auto.h"
 
 enum model_error {
-	MODEL_ERROR_REFERENCE, /* no model name */
-	MODEL_ERROR_MANIFEST,  /* no Ollama manifest */
-	MODEL_ERROR_RESOURCE,  /* a Model object that cannot be acted on */
+	MODEL_ERROR_REFERENCE,  /* no model name */
+	MODEL_ERROR_MANIFEST,   /* no Ollama manifest */
+	MODEL_ERROR_RESOURCE,   /* a Model object that cannot be acted on */
+	MODEL_ERROR_GGUF,       /* weights whose header cannot be read */
+	MODEL_ERROR_GGUF_SHORT, /* more of the header is needed */
 };
 #define MODEL_ERROR (model_error_quark())
 GQuark model_error_quark(void);
