@@ -28,6 +28,7 @@ struct registry {
 struct extra {
 	const char *accept;
 	gint64 range_from; /* -1: none */
+	gint64 range_to;   /* the last byte; -1: to the end */
 };
 
 struct registry *registry_new(const struct registry_options *options,
@@ -251,14 +252,24 @@ static gboolean on_body(void *data, const char *bytes, gsize len)
 	return get->ops->bytes(get->data, bytes, len, &get->error);
 }
 
+/* The header line; the caller's, NULL: no range. */
+static char *range_line(const struct extra *extra)
+{
+	if (extra->range_from < 0)
+		return NULL;
+	if (extra->range_to < 0)
+		return g_strdup_printf("Range: bytes=%" G_GINT64_FORMAT "-", extra->range_from);
+	return g_strdup_printf("Range: bytes=%" G_GINT64_FORMAT "-%" G_GINT64_FORMAT,
+	    extra->range_from, extra->range_to);
+}
+
 /* FALSE with an error: not the whole answer, or not a good one. `get->status` says which. */
 static gboolean perform(struct get *get, const char *url, const char *what,
     const struct extra *extra, gint64 timeout_ms, GError **error)
 {
 	static const struct http_call_ops OPS = {.head = on_head, .body = on_body};
 	struct registry *registry = get->registry;
-	g_autofree char *range = extra->range_from < 0 ? NULL :
-	    g_strdup_printf("Range: bytes=%" G_GINT64_FORMAT "-", extra->range_from);
+	g_autofree char *range = range_line(extra);
 	const char *headers[4] = {NULL};
 	g_autoptr(GError) why = NULL;
 	guint n = 0;
@@ -338,7 +349,7 @@ GBytes *registry_fetch_manifest(struct registry *registry, GError **error)
 {
 	static const struct registry_blob_ops OPS = {manifest_begin, manifest_bytes};
 	static const struct extra EXTRA = {
-	    "Accept: application/vnd.docker.distribution.manifest.v2+json", -1};
+	    "Accept: application/vnd.docker.distribution.manifest.v2+json", -1, -1};
 	g_autofree char *path = g_strconcat("/manifests/", registry->reference->tag, NULL);
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	int status;
@@ -353,7 +364,7 @@ GBytes *registry_fetch_manifest(struct registry *registry, GError **error)
 gboolean registry_fetch_blob(struct registry *registry, const char *digest, gint64 offset,
     const struct registry_blob_ops *ops, void *data, GError **error)
 {
-	struct extra extra = {NULL, offset > 0 ? offset : -1};
+	struct extra extra = {NULL, offset > 0 ? offset : -1, -1};
 	g_autofree char *path = g_strconcat("/blobs/", digest, NULL);
 	g_autofree char *what = g_strndup(digest, strlen("sha256:") + 12);
 	g_autoptr(GError) first = NULL;
@@ -370,4 +381,17 @@ gboolean registry_fetch_blob(struct registry *registry, const char *digest, gint
 	}
 	g_propagate_error(error, g_steal_pointer(&first));
 	return FALSE;
+}
+
+gboolean registry_fetch_part(struct registry *registry, const char *digest, gint64 offset,
+    gint64 length, const struct registry_blob_ops *ops, void *data, GError **error)
+{
+	const struct extra extra = {NULL, offset, offset + length - 1};
+	g_autofree char *path = g_strconcat("/blobs/", digest, NULL);
+	g_autofree char *what = g_strndup(digest, strlen("sha256:") + 12);
+	int status;
+
+	g_assert(digest_is_valid(digest) && offset >= 0 && length > 0);
+	registry->retry_after_ms = 0;
+	return get(registry, path, what, &extra, MANIFEST_TIMEOUT_MS, ops, data, &status, error);
 }

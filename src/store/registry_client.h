@@ -57,4 +57,12 @@ struct registry_blob_ops {
 gboolean registry_fetch_blob(struct registry *registry, const char *digest, gint64 offset,
     const struct registry_blob_ops *ops, void *data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/*
+ * The same for `length` bytes from `offset` on. A registry that cannot do that sends all of it:
+ * begin() is told 0, and it is for bytes() to end the transfer when there are enough.
+ */
+gboolean registry_fetch_part(struct registry *registry, const char *digest, gint64 offset,
+    gint64 length, const struct registry_blob_ops *ops, void *data, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
 #endif

@@ -10,6 +10,7 @@ enum { BODY_MAX_BYTES = 64 * 1024, FLUSH_MS = 500, HEARTBEAT_MS = 15 * 1000 };
 struct request {
 	GByteArray *body;
 	struct stream *stream;
+	struct inspection *inspection;
 };
 
 static void respond_json_error(struct http_exchange *exchange, int status,
@@ -75,6 +76,12 @@ static void answer_view(struct store_server *server, struct http_exchange *excha
 	wish_done(&wish);
 }
 
+static void answer_inspect(struct store_server *server, struct http_exchange *exchange,
+    struct request *request)
+{
+	request->inspection = inspection_new(server, exchange, request->body);
+}
+
 /* --- routes --------------------------------------------------------------------------------- */
 
 static void answer_health(struct store_server *server, struct http_exchange *exchange,
@@ -98,6 +105,7 @@ static const struct route {
 	    struct request *request);
 } ROUTES[] = {
 	{"/v1/views", "POST", "Allow: POST", answer_view},
+	{"/v1/inspect", "POST", "Allow: POST", answer_inspect},
 	{"/v1/progress", "GET", "Allow: GET", answer_progress},
 	{"/healthz", "GET", "Allow: GET, HEAD", answer_health},
 	{"/readyz", "GET", "Allow: GET, HEAD", answer_health},
@@ -168,6 +176,7 @@ static void on_closed(void *data, struct http_exchange *exchange, gboolean abort
 	if (request == NULL)
 		return;
 	stream_free(request->stream);
+	inspection_closed(request->inspection);
 	g_byte_array_unref(request->body);
 	g_free(request);
 }
@@ -253,6 +262,7 @@ struct store_server *store_server_new(struct loop *loop,
 	}
 	server->node = g_strdup(options->node);
 	server->puller = make_puller(server);
+	server->inspector = inspector_new(options->content, options->registry);
 	server->heartbeat = loop_timer_new(loop, on_heartbeat, server);
 	loop_timer_start(server->heartbeat, server->options.heartbeat_ms);
 	return server;
@@ -263,6 +273,7 @@ void store_server_free(struct store_server *server)
 	if (server == NULL)
 		return;
 	http_server_free(server->http);
+	inspector_free(server->inspector);
 	puller_free(server->puller);
 	loop_timer_free(server->heartbeat);
 	g_free(server->node);

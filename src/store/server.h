@@ -4,6 +4,14 @@
  *   POST /v1/views     {"image","podUID","model","pullPolicy"} -> states until that pod's view is
  *                      there (NDJSON; the last line's phase is Ready)
  *   GET  /v1/progress  states of all images, {"synced":true}, then each change, for ever
+ *   POST /v1/inspect   {"image","pullPolicy"?} -> 200 and what is known of that model without
+ *                      pulling it (store/inspect.h): {"image","digest","size","family",
+ *                      "parameters","quantization","requires","weights","projector","gguf":{...}};
+ *                      or {"reason","message"} with the reasons of store/error.h and
+ *                      400 InvalidImage, 403 Denied, 404 NotFound, 422 InvalidManifest and
+ *                      RequiresNewerOllama, 429 RateLimited, 500 StorageError and DiskFull,
+ *                      502 RegistryUnavailable, TLSFailed and DigestMismatch,
+ *                      503 Busy (1,024 wait) and Cancelled (the store is stopping)
  *   GET  /healthz, /readyz
  *
  * A stream gets at most two flushes of changes a second (Ready of a view at once), and an empty

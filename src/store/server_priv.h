@@ -2,6 +2,7 @@
 #ifndef STORE_SERVER_PRIV_H
 #define STORE_SERVER_PRIV_H
 
+#include "store/inspector.h"
 #include "store/server.h"
 
 struct store_server {
@@ -9,6 +10,7 @@ struct store_server {
 	struct store_server_options options;
 	char *node;
 	struct puller *puller;
+	struct inspector *inspector;
 	struct http_server *http;
 	GQueue streams; /* of struct stream, those that have begun */
 	struct loop_timer *heartbeat;
@@ -40,5 +42,14 @@ void stream_flush(struct stream *stream);
 /* The client took what was written. */
 void stream_drained(struct stream *stream);
 void stream_heartbeat(struct stream *stream);
+
+/* An answer to POST /v1/inspect that is on its way; attached to its exchange. */
+struct inspection;
+
+/* NULL: it was answered at once. */
+struct inspection *inspection_new(struct store_server *server, struct http_exchange *exchange,
+    const GByteArray *body);
+/* The exchange is closed, answered or not. NULL is allowed. */
+void inspection_closed(struct inspection *inspection);
 
 #endif

@@ -65,6 +65,15 @@ static void send_status(struct http_exchange *exchange, int status, const char *
 	http_exchange_respond(exchange, status, "text/plain", headers, "no", 2);
 }
 
+/* One past the last byte of "bytes=5-9"; without one it is as far as can be. */
+static gsize range_end(const char *range)
+{
+	const char *dash = strchr(range, '-');
+
+	return dash == NULL || dash[1] == '\0' ? G_MAXSIZE
+					       : (gsize)g_ascii_strtoull(dash + 1, NULL, 10) + 1;
+}
+
 static void send_bytes(struct http_exchange *exchange, GBytes *bytes, enum fault fault)
 {
 	gsize len, from = 0;
@@ -72,14 +81,18 @@ static void send_bytes(struct http_exchange *exchange, GBytes *bytes, enum fault
 	const char *range = http_exchange_header(exchange, "Range");
 	g_autofree char *content_range = NULL;
 	g_autofree char *copy = NULL;
+	gsize whole;
 
+	whole = len;
 	if (range != NULL && fault != FAULT_NO_RANGE) {
 		from = (gsize)g_ascii_strtoull(range + strlen("bytes="), NULL, 10);
 		if (from >= len) {
 			send_status(exchange, 416, NULL);
 			return;
 		}
-		content_range = g_strdup_printf("Content-Range: bytes %zu-%zu/%zu", from, len - 1, len);
+		len = MIN(len, range_end(range));
+		content_range =
+		    g_strdup_printf("Content-Range: bytes %zu-%zu/%zu", from, len - 1, whole);
 	}
 	const char *const headers[] = {content_range, NULL};
 
