@@ -11,11 +11,14 @@
  *
  * Elements that a patch adds come before those it does not name, as in Kubernetes.
  *
- * In three things this differs from k8s.io/apimachinery, whose results decide otherwise:
+ * In these things this differs from k8s.io/apimachinery, whose results decide otherwise:
  *   - whatever is taken over from a patch is free of nulls and directives, wherever it lands;
  *     there, they stay in new elements and replaced lists until a typed decoder drops them;
  *   - an object with `$patch: replace` where nothing is to replace is taken, not dropped;
- *   - a member that the schema does not know is merged without keys, not refused.
+ *   - a member that the schema does not know is merged without keys, not refused;
+ *   - $setElementOrder over an empty list, or with `$patch: replace` in that list, is followed, not
+ *     refused; with `$patch: delete` in it, where new elements land does not depend, as there, on
+ *     which memory the deletion has shifted.
  *
  * Ownership: everything in `original` stays in its document; the patch is only read, and copied
  * from. Threads: those of the documents. Limits: recurses as deep as the patch, which json_parse()
