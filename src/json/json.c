@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-G_DEFINE_QUARK(json-error-quark, json_error)
+G_DEFINE_QUARK(json - error - quark, json_error)
 
 /* Line and column, counted from 1, of a position: what a person can find in an editor. */
 static void locate(const char *text, gsize pos, guint *ret_line, guint *ret_column)
@@ -60,20 +60,21 @@ static yyjson_doc *parse(const char *text, gsize len, yyjson_read_flag flags, GE
 
 	if (len > JSON_MAX_BYTES) {
 		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
-		    "JSON text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len, JSON_MAX_BYTES);
+		    "JSON text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len,
+		    JSON_MAX_BYTES);
 		return NULL;
 	}
 	if (!depth_ok(text, len)) {
-		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE, "JSON is nested deeper than %d",
-		    JSON_MAX_DEPTH);
+		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
+		    "JSON is nested deeper than %d", JSON_MAX_DEPTH);
 		return NULL;
 	}
 	/* Without the INSITU flag yyjson only reads the text, in spite of its signature. */
 	doc = yyjson_read_opts((char *)(guintptr)text, len, flags, NULL, &problem);
 	if (doc == NULL) {
 		locate(text, MIN(problem.pos, len), &line, &column);
-		g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX, "not valid JSON: %s at line %u, column %u",
-		    problem.msg, line, column);
+		g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX,
+		    "not valid JSON: %s at line %u, column %u", problem.msg, line, column);
 	}
 	return doc;
 }
@@ -145,8 +146,8 @@ gboolean json_bool(yyjson_val *root, gboolean fallback, ...)
 	return yyjson_is_bool(root) ? yyjson_get_bool(root) : fallback;
 }
 
-void json_mut_set(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    yyjson_mut_val *value)
+void json_mut_set(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_mut_val *value)
 {
 	yyjson_mut_obj_put(parent, yyjson_mut_strcpy(doc, key), value);
 }
@@ -162,8 +163,35 @@ yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, con
 	return child;
 }
 
-void json_mut_set_str(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    const char *text)
+yyjson_mut_val *json_mut_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key)
+{
+	yyjson_mut_val *array = yyjson_mut_arr(doc);
+
+	json_mut_set(doc, parent, key, array);
+	return array;
+}
+
+yyjson_mut_val *json_mut_append_object(yyjson_mut_doc *doc, yyjson_mut_val *array)
+{
+	yyjson_mut_val *object = yyjson_mut_obj(doc);
+
+	yyjson_mut_arr_append(array, object);
+	return object;
+}
+
+void json_mut_append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *text)
+{
+	yyjson_mut_arr_append(array, yyjson_mut_strcpy(doc, text));
+}
+
+void json_mut_copy(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_val *value)
+{
+	if (value != NULL)
+		json_mut_set(doc, parent, key, yyjson_val_mut_copy(doc, value));
+}
+
+void json_mut_set_str(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, const char *text)
 {
 	g_autofree char *valid = NULL;
 
@@ -180,8 +208,7 @@ void json_mut_set_int(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *k
 	json_mut_set(doc, parent, key, yyjson_mut_sint(doc, value));
 }
 
-void json_mut_set_bool(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    gboolean value)
+void json_mut_set_bool(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gboolean value)
 {
 	json_mut_set(doc, parent, key, yyjson_mut_bool(doc, value != FALSE));
 }

@@ -35,8 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(yyjson_mut_doc, yyjson_mut_doc_free)
  * that was read.
  */
 yyjson_doc *json_parse(const char *text, gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-yyjson_doc *json_parse_first(const char *text, gsize len, gsize *ret_used, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+yyjson_doc *json_parse_first(
+    const char *text, gsize len, gsize *ret_used, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
  * Walks down objects by key; the list of keys ends with NULL. `root` may be NULL. NULL when a key
@@ -59,20 +59,29 @@ gboolean json_bool(yyjson_val *root, gboolean fallback, ...) G_GNUC_NULL_TERMINA
 /* The object under `key` of a mutable object, made if it is missing. Keys and values are copied. */
 yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key);
 
+/* An empty array at parent[key], replacing what was there. */
+yyjson_mut_val *json_mut_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key);
+/* A new last element of an array: an empty object, or a copied text. */
+yyjson_mut_val *json_mut_append_object(yyjson_mut_doc *doc, yyjson_mut_val *array);
+void json_mut_append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *text);
+/* parent[key] = a copy of `value`, which may be another document's; NULL leaves it as it is. */
+void json_mut_copy(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_val *value);
+
 /*
  * parent[key] = text, replacing what was there; NULL text leaves it as it is. Both are copied;
  * bytes of `text` that are no UTF-8 become U+FFFD.
  */
-void json_mut_set_str(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    const char *text);
+void json_mut_set_str(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, const char *text);
 void json_mut_set_int(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gint64 value);
-void json_mut_set_bool(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    gboolean value);
+void json_mut_set_bool(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, gboolean value);
 /* parent[key] = value, replacing; `value` must belong to `doc`. The key is copied. */
-void json_mut_set(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key,
-    yyjson_mut_val *value);
+void json_mut_set(
+    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_mut_val *value);
 
-/* Compact text, NUL-terminated, the caller's. Never NULL: values that cannot be written are bugs. */
+/* Compact text, NUL-terminated, the caller's. Never NULL: values that cannot be written are bugs.
+ */
 char *json_print(yyjson_val *value, gsize *ret_len);
 char *json_mut_print(yyjson_mut_val *value, gsize *ret_len);
 

@@ -1,50 +1,20 @@
 #include "operator/children.h"
 
 #include "base/hash.h"
+#include "operator/hardware.h"
+#include "operator/server_env.h"
 #include "operator/template.h"
 
 #include <string.h>
 
-/* The mount points inside a model's pod. */
+/* Where `fetch` leaves our own binary, for probes and hooks. */
 #define TOOLS_DIRECTORY "/run/ollama-operator"
-#define MODELS_DIRECTORY "/models"
-#define HOME_DIRECTORY "/home/ollama"
 
 enum {
 	UNPRIVILEGED_ID = 65532,
 	/* The longest that a stopping pod waits for its requests to end. */
 	DRAIN_SECONDS = 300,
 };
-
-/* ---- small builders ---- */
-
-static yyjson_mut_val *append_object(yyjson_mut_doc *doc, yyjson_mut_val *array)
-{
-	yyjson_mut_val *object = yyjson_mut_obj(doc);
-
-	yyjson_mut_arr_append(array, object);
-	return object;
-}
-
-static yyjson_mut_val *set_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key)
-{
-	yyjson_mut_val *array = yyjson_mut_arr(doc);
-
-	json_mut_set(doc, parent, key, array);
-	return array;
-}
-
-static void append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *text)
-{
-	yyjson_mut_arr_append(array, yyjson_mut_strcpy(doc, text));
-}
-
-static void copy_member(
-    yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key, yyjson_val *value)
-{
-	if (value != NULL)
-		json_mut_set(doc, parent, key, yyjson_val_mut_copy(doc, value));
-}
 
 static yyjson_mut_val *new_body(
     yyjson_mut_doc *doc, const struct kube_resource *resource, const struct model *model)
@@ -79,7 +49,8 @@ static void set_labels(yyjson_mut_doc *doc, yyjson_mut_val *metadata, const stru
 static void set_owner(yyjson_mut_doc *doc, yyjson_mut_val *metadata, const struct model *model)
 {
 	g_autofree char *api_version = kube_resource_api_version(&MODEL_RESOURCE);
-	yyjson_mut_val *owner = append_object(doc, set_array(doc, metadata, "ownerReferences"));
+	yyjson_mut_val *owner =
+	    json_mut_append_object(doc, json_mut_array(doc, metadata, "ownerReferences"));
 
 	json_mut_set_str(doc, owner, "apiVersion", api_version);
 	json_mut_set_str(doc, owner, "kind", MODEL_RESOURCE.kind);
@@ -98,7 +69,7 @@ static void set_container_security(yyjson_mut_doc *doc, yyjson_mut_val *containe
 
 	json_mut_set_bool(doc, security, "allowPrivilegeEscalation", FALSE);
 	json_mut_set_bool(doc, security, "readOnlyRootFilesystem", TRUE);
-	append_str(doc, set_array(doc, capabilities, "drop"), "ALL");
+	json_mut_append_str(doc, json_mut_array(doc, capabilities, "drop"), "ALL");
 }
 
 static void set_pod_security(yyjson_mut_doc *doc, yyjson_mut_val *pod)
@@ -113,29 +84,10 @@ static void set_pod_security(yyjson_mut_doc *doc, yyjson_mut_val *pod)
 	    doc, json_mut_object(doc, security, "seccompProfile"), "type", "RuntimeDefault");
 }
 
-static void add_env(yyjson_mut_doc *doc, yyjson_mut_val *env, const char *name, const char *value)
-{
-	yyjson_mut_val *entry = append_object(doc, env);
-
-	json_mut_set_str(doc, entry, "name", name);
-	json_mut_set_str(doc, entry, "value", value);
-}
-
-static void add_pod_uid_env(yyjson_mut_doc *doc, yyjson_mut_val *env)
-{
-	yyjson_mut_val *entry = append_object(doc, env);
-	yyjson_mut_val *source = json_mut_object(doc, entry, "valueFrom");
-	yyjson_mut_val *field = json_mut_object(doc, source, "fieldRef");
-
-	json_mut_set_str(doc, entry, "name", "POD_UID");
-	json_mut_set_str(doc, field, "apiVersion", "v1");
-	json_mut_set_str(doc, field, "fieldPath", "metadata.uid");
-}
-
 static void add_mount(yyjson_mut_doc *doc, yyjson_mut_val *mounts, const char *name,
     const char *path, gboolean read_only)
 {
-	yyjson_mut_val *mount = append_object(doc, mounts);
+	yyjson_mut_val *mount = json_mut_append_object(doc, mounts);
 
 	json_mut_set_str(doc, mount, "name", name);
 	json_mut_set_str(doc, mount, "mountPath", path);
@@ -156,7 +108,7 @@ static void add_fetch_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
     const struct model *model, const struct operator_settings *settings)
 {
 	g_autofree char *model_key = g_strdup_printf("%s/%s", model->namespace, model->name);
-	yyjson_mut_val *container = append_object(doc, containers);
+	yyjson_mut_val *container = json_mut_append_object(doc, containers);
 	const char *const args[] = {"fetch", "--image", model->image_text, "--model", model_key,
 	    "--pull-policy", model->pull_policy, "--store", settings->store_url, "--install-to",
 	    TOOLS_DIRECTORY};
@@ -165,63 +117,16 @@ static void add_fetch_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
 	json_mut_set_str(doc, container, "name", FETCH_CONTAINER);
 	json_mut_set_str(doc, container, "image", settings->image);
 	json_mut_set_str(doc, container, "imagePullPolicy", "IfNotPresent");
-	list = set_array(doc, container, "args");
+	list = json_mut_array(doc, container, "args");
 	for (gsize i = 0; i < G_N_ELEMENTS(args); i++)
-		append_str(doc, list, args[i]);
-	add_pod_uid_env(doc, set_array(doc, container, "env"));
-	add_mount(
-	    doc, set_array(doc, container, "volumeMounts"), TOOLS_VOLUME, TOOLS_DIRECTORY, FALSE);
+		json_mut_append_str(doc, list, args[i]);
+	server_env_add_pod_uid(doc, json_mut_array(doc, container, "env"));
+	add_mount(doc, json_mut_array(doc, container, "volumeMounts"), TOOLS_VOLUME,
+	    TOOLS_DIRECTORY, FALSE);
 	set_resource(doc, container, "requests", "cpu", "10m");
 	set_resource(doc, container, "requests", "memory", "16Mi");
 	set_resource(doc, container, "limits", "memory", "64Mi");
 	set_container_security(doc, container);
-}
-
-static gboolean user_sets(const struct model *model, const char *name)
-{
-	yyjson_arr_iter iter;
-	yyjson_val *entry;
-
-	yyjson_arr_iter_init(model->extra_env, &iter);
-	while ((entry = yyjson_arr_iter_next(&iter)) != NULL) {
-		if (g_strcmp0(json_str(entry, "name", NULL), name) == 0)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/* Defaults first, then the user's entries; a default that the user sets is left out. */
-static void set_server_env(
-    yyjson_mut_doc *doc, yyjson_mut_val *container, const struct model *model)
-{
-	g_autofree char *context = g_strdup_printf("%" G_GINT64_FORMAT, model->context_length);
-	g_autofree char *parallel = g_strdup_printf("%" G_GINT64_FORMAT, model->parallel);
-	const struct {
-		const char *name;
-		const char *value;
-	} defaults[] = {
-	    {"HOME", HOME_DIRECTORY},
-	    {"OLLAMA_HOST", "0.0.0.0:11434"},
-	    {"OLLAMA_MODELS", MODELS_DIRECTORY},
-	    {"OLLAMA_NOPRUNE", "1"},
-	    {"OLLAMA_NO_CLOUD", "1"},
-	    {"OLLAMA_KEEP_ALIVE", model->keep_alive},
-	    {"OLLAMA_CONTEXT_LENGTH", context},
-	    {"OLLAMA_NUM_PARALLEL", parallel},
-	};
-	yyjson_mut_val *env = set_array(doc, container, "env");
-	yyjson_arr_iter iter;
-	yyjson_val *entry;
-
-	add_pod_uid_env(doc, env);
-	for (gsize i = 0; i < G_N_ELEMENTS(defaults); i++) {
-		if (!user_sets(model, defaults[i].name))
-			add_env(doc, env, defaults[i].name, defaults[i].value);
-	}
-	yyjson_arr_iter_init(model->extra_env, &iter);
-	while ((entry = yyjson_arr_iter_next(&iter)) != NULL)
-		yyjson_mut_arr_append(env, yyjson_val_mut_copy(doc, entry));
-	copy_member(doc, container, "envFrom", model->extra_env_from);
 }
 
 /*
@@ -234,13 +139,14 @@ static void set_probes(yyjson_mut_doc *doc, yyjson_mut_val *container, const str
 {
 	g_autofree char *name = reference_short(model->image);
 	yyjson_mut_val *startup = json_mut_object(doc, container, "startupProbe");
-	yyjson_mut_val *command = set_array(doc, json_mut_object(doc, startup, "exec"), "command");
+	yyjson_mut_val *command =
+	    json_mut_array(doc, json_mut_object(doc, startup, "exec"), "command");
 	static const char *const http_probes[] = {"readinessProbe", "livenessProbe"};
 
-	append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
-	append_str(doc, command, "probe");
-	append_str(doc, command, "--model");
-	append_str(doc, command, name);
+	json_mut_append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
+	json_mut_append_str(doc, command, "probe");
+	json_mut_append_str(doc, command, "--model");
+	json_mut_append_str(doc, command, name);
 	json_mut_set_int(doc, startup, "periodSeconds", 2);
 	json_mut_set_int(doc, startup, "timeoutSeconds", 3600);
 	json_mut_set_int(doc, startup, "failureThreshold", 3);
@@ -264,19 +170,20 @@ static void set_pre_stop(yyjson_mut_doc *doc, yyjson_mut_val *container)
 {
 	yyjson_mut_val *hook =
 	    json_mut_object(doc, json_mut_object(doc, container, "lifecycle"), "preStop");
-	yyjson_mut_val *command = set_array(doc, json_mut_object(doc, hook, "exec"), "command");
+	yyjson_mut_val *command =
+	    json_mut_array(doc, json_mut_object(doc, hook, "exec"), "command");
 	g_autofree char *timeout = g_strdup_printf("%ds", DRAIN_SECONDS);
 
-	append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
-	append_str(doc, command, "drain");
-	append_str(doc, command, "--timeout");
-	append_str(doc, command, timeout);
+	json_mut_append_str(doc, command, TOOLS_DIRECTORY "/ollama-operator");
+	json_mut_append_str(doc, command, "drain");
+	json_mut_append_str(doc, command, "--timeout");
+	json_mut_append_str(doc, command, timeout);
 }
 
 static void set_server_mounts(yyjson_mut_doc *doc, yyjson_mut_val *container)
 {
-	yyjson_mut_val *mounts = set_array(doc, container, "volumeMounts");
-	yyjson_mut_val *models = append_object(doc, mounts);
+	yyjson_mut_val *mounts = json_mut_array(doc, container, "volumeMounts");
+	yyjson_mut_val *models = json_mut_append_object(doc, mounts);
 
 	json_mut_set_str(doc, models, "name", MODELS_VOLUME);
 	json_mut_set_str(doc, models, "mountPath", MODELS_DIRECTORY);
@@ -288,23 +195,36 @@ static void set_server_mounts(yyjson_mut_doc *doc, yyjson_mut_val *container)
 	add_mount(doc, mounts, "tmp", "/tmp", FALSE);
 }
 
+static char *server_image(const struct model *model, const struct operator_settings *settings,
+    const struct hardware *hardware)
+{
+	if (model->server_image != NULL)
+		return g_strdup(model->server_image);
+	if (hardware->amd)
+		return hardware_rocm_image(settings->server_image);
+	return g_strdup(settings->server_image);
+}
+
 static void add_server_container(yyjson_mut_doc *doc, yyjson_mut_val *containers,
     const struct model *model, const struct operator_settings *settings)
 {
-	yyjson_mut_val *container = append_object(doc, containers);
+	yyjson_mut_val *container = json_mut_append_object(doc, containers);
+	struct hardware hardware;
+	g_autofree char *image = NULL;
 	yyjson_mut_val *port;
 
+	hardware_read(model->resources, &hardware);
+	image = server_image(model, settings, &hardware);
 	json_mut_set_str(doc, container, "name", SERVER_CONTAINER);
-	json_mut_set_str(doc, container, "image",
-	    model->server_image != NULL ? model->server_image : settings->server_image);
+	json_mut_set_str(doc, container, "image", image);
 	json_mut_set_str(doc, container, "imagePullPolicy", "IfNotPresent");
-	append_str(doc, set_array(doc, container, "args"), "serve");
-	port = append_object(doc, set_array(doc, container, "ports"));
+	json_mut_append_str(doc, json_mut_array(doc, container, "args"), "serve");
+	port = json_mut_append_object(doc, json_mut_array(doc, container, "ports"));
 	json_mut_set_str(doc, port, "name", "ollama");
 	json_mut_set_int(doc, port, "containerPort", OLLAMA_PORT);
 	json_mut_set_str(doc, port, "protocol", "TCP");
-	set_server_env(doc, container, model);
-	copy_member(doc, container, "resources", model->resources);
+	server_env_set(doc, container, model, &hardware);
+	json_mut_copy(doc, container, "resources", model->resources);
 	set_probes(doc, container, model);
 	set_pre_stop(doc, container);
 	set_server_mounts(doc, container);
@@ -315,15 +235,15 @@ static void set_volumes(
     yyjson_mut_doc *doc, yyjson_mut_val *pod, const struct operator_settings *settings)
 {
 	static const char *const scratch[] = {TOOLS_VOLUME, "home", "tmp"};
-	yyjson_mut_val *volumes = set_array(doc, pod, "volumes");
-	yyjson_mut_val *volume = append_object(doc, volumes);
+	yyjson_mut_val *volumes = json_mut_array(doc, pod, "volumes");
+	yyjson_mut_val *volume = json_mut_append_object(doc, volumes);
 	yyjson_mut_val *host_path = json_mut_object(doc, volume, "hostPath");
 
 	json_mut_set_str(doc, volume, "name", MODELS_VOLUME);
 	json_mut_set_str(doc, host_path, "path", settings->store_directory);
 	json_mut_set_str(doc, host_path, "type", "DirectoryOrCreate");
 	for (gsize i = 0; i < G_N_ELEMENTS(scratch); i++) {
-		volume = append_object(doc, volumes);
+		volume = json_mut_append_object(doc, volumes);
 		json_mut_set_str(doc, volume, "name", scratch[i]);
 		json_mut_object(doc, volume, "emptyDir");
 	}
@@ -342,10 +262,10 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
 	json_mut_set_bool(doc, pod, "enableServiceLinks", FALSE);
 	json_mut_set_int(doc, pod, "terminationGracePeriodSeconds", DRAIN_SECONDS + 30);
 	json_mut_set_str(doc, pod, "runtimeClassName", model->runtime_class);
-	copy_member(doc, pod, "imagePullSecrets", model->image_pull_secrets);
+	json_mut_copy(doc, pod, "imagePullSecrets", model->image_pull_secrets);
 	set_pod_security(doc, pod);
-	add_fetch_container(doc, set_array(doc, pod, "initContainers"), model, settings);
-	add_server_container(doc, set_array(doc, pod, "containers"), model, settings);
+	add_fetch_container(doc, json_mut_array(doc, pod, "initContainers"), model, settings);
+	add_server_container(doc, json_mut_array(doc, pod, "containers"), model, settings);
 	set_volumes(doc, pod, settings);
 }
 
@@ -376,7 +296,7 @@ static void set_selector(
 	yyjson_mut_val *labels;
 
 	if (selector != NULL) {
-		copy_member(doc, spec, "selector", selector);
+		json_mut_copy(doc, spec, "selector", selector);
 		return;
 	}
 	app = model_child_name(model->name);
@@ -424,7 +344,7 @@ yyjson_mut_doc *child_service(const struct model *model)
 	set_owner(doc, metadata, model);
 	json_mut_set_str(doc, spec, "type", "ClusterIP");
 	json_mut_set_str(doc, json_mut_object(doc, spec, "selector"), LABEL_APP, app);
-	port = append_object(doc, set_array(doc, spec, "ports"));
+	port = json_mut_append_object(doc, json_mut_array(doc, spec, "ports"));
 	json_mut_set_str(doc, port, "name", "ollama");
 	json_mut_set_int(doc, port, "port", OLLAMA_PORT);
 	json_mut_set_str(doc, port, "protocol", "TCP");
