@@ -44,8 +44,8 @@ class Floor:
 def contenders(operator, peer, leader_election):
     """All, by key, in the order of their columns."""
     common = ["--kubeconfig", "{kubeconfig}", "--image", IMAGE, "--namespace", OPERATOR_NAMESPACE,
-              "--health-address", "127.0.0.1:{port}", "--workers"]
-    ours = [operator, "manager", *common, str(WORKERS)]
+              "--health-address", "127.0.0.1:{port}", "--workers"]  # Metrics are off in all.
+    ours = [operator, "manager", *common, str(WORKERS), "--metrics-address", "0"]
     theirs = [peer, *common]
     if not leader_election:
         ours.append("--no-leader-election")
