@@ -17,6 +17,7 @@
 enum {
 	PROBLEM_EVERY_MS = 2000,
 	DEFAULT_WORKERS = 8,
+	DEFAULT_WATCH_IDLE_S = 150,
 	DEFAULT_STORE_PORT = 11435,
 	/*
 	 * A leader stops believing in itself 10 s after its last renewal and another leads after 15 s:
@@ -40,6 +41,7 @@ struct flags {
 	char *log_format;
 	gboolean no_leader_election;
 	int workers;
+	int watch_idle;
 };
 
 /* One manager process. Threads: the loop (main), the elector, the workers, and two short helpers. */
@@ -101,6 +103,9 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"The store's directory on each node [$STORE_DIRECTORY, else /var/lib/ollama-operator]",
 		"DIR"},
 	    {"workers", 0, 0, G_OPTION_ARG_INT, &flags->workers, "Models worked on at once [8]", "N"},
+	    {"watch-idle", 0, 0, G_OPTION_ARG_INT, &flags->watch_idle,
+		"Seconds without a byte after which a watch is taken for dead; API servers send one a "
+		"minute [150]", "S"},
 	    {"no-leader-election", 0, 0, G_OPTION_ARG_NONE, &flags->no_leader_election,
 		"Work without a Lease: only when no other manager can run", NULL},
 	    {"health-address", 0, 0, G_OPTION_ARG_STRING, &flags->health_address,
@@ -148,6 +153,8 @@ static gboolean complete_flags(struct flags *flags)
 	set_default(&flags->health_address, "0.0.0.0:8081");
 	cmd_env_default(&flags->metrics_address, "METRICS_ADDRESS");
 	set_default(&flags->metrics_address, "0.0.0.0:8080");
+	if (flags->watch_idle == 0)
+		flags->watch_idle = DEFAULT_WATCH_IDLE_S;
 	if (flags->workers == 0)
 		flags->workers = DEFAULT_WORKERS;
 	if (flags->image == NULL) {
@@ -158,6 +165,11 @@ static gboolean complete_flags(struct flags *flags)
 	if (flags->workers < 1 || flags->workers > 64) {
 		fprintf(stderr, "ollama-operator manager: --workers %d: it must be 1 to 64\n",
 		    flags->workers);
+		return FALSE;
+	}
+	if (flags->watch_idle < 1 || flags->watch_idle > 3600) {
+		fprintf(stderr, "ollama-operator manager: --watch-idle %d: it must be 1 to 3600\n",
+		    flags->watch_idle);
 		return FALSE;
 	}
 	if (flags->store_directory[0] != '/') {
@@ -260,7 +272,11 @@ static void tell_problem(void *data)
 {
 	struct manager *manager = data;
 	g_autofree char *problem = operator_problem(manager->operator);
+	g_autofree char *oddities = operator_take_oddities(manager->operator);
 
+	if (oddities != NULL)
+		log_warn(manager->log, "left out objects without a name, or too large", "objects",
+		    oddities, NULL);
 	if (g_strcmp0(problem, manager->last_problem) != 0) {
 		if (problem != NULL)
 			log_warn(manager->log, "API server trouble, trying again", "error", problem, NULL);
@@ -388,6 +404,7 @@ static gboolean open_cluster(struct manager *manager, GError **error)
 	struct kube_client_options how = {
 	    .user_agent = "ollama-operator/" OPERATOR_VERSION,
 	    .field_manager = FIELD_MANAGER,
+	    .watch_idle_ms = (gint64)manager->flags.watch_idle * 1000,
 	    .observe = ctl_metrics_requested,
 	    .observe_data = manager->ctl_metrics,
 	};

@@ -17,6 +17,7 @@ struct informer {
 	GArray *handlers;  /* of struct handler */
 	GPtrArray *listed; /* the objects of the list under way */
 	gint synced;
+	gint left_out; /* objects, since the last informer_take_left_out() */
 	GMutex lock; /* of last_error */
 	char *last_error;
 };
@@ -96,6 +97,8 @@ static void on_list_item(void *data, yyjson_val *value)
 		object = kube_object_new_packed(value, informer->prune, informer->codec);
 	if (object != NULL)
 		g_ptr_array_add(informer->listed, object);
+	else
+		g_atomic_int_inc(&informer->left_out);
 }
 
 /* Makes the cache equal to the list. */
@@ -150,8 +153,10 @@ static void on_event(void *data, enum kube_event_type type, yyjson_val *value)
 	AUTO(kube_object) object = kube_object_new_packed(value, informer->prune, informer->codec);
 	AUTO(kube_object) old = NULL;
 
-	if (object == NULL)
+	if (object == NULL) {
+		g_atomic_int_inc(&informer->left_out);
 		return;
+	}
 	if (type == KUBE_EVENT_DELETED) {
 		old = cache_remove(informer->cache, object->key);
 		if (old != NULL)
@@ -262,4 +267,12 @@ char *informer_last_error(struct informer *informer)
 	error = g_strdup(informer->last_error);
 	g_mutex_unlock(&informer->lock);
 	return error;
+}
+
+guint informer_take_left_out(struct informer *informer)
+{
+	gint count = g_atomic_int_get(&informer->left_out);
+
+	g_atomic_int_add(&informer->left_out, -count);
+	return (guint)count;
 }

@@ -56,5 +56,10 @@ struct cache *informer_cache(struct informer *informer);
 const struct kube_resource *informer_resource(const struct informer *informer);
 /* The last failure of list or watch, the caller's; NULL while all is well. Any thread. */
 char *informer_last_error(struct informer *informer);
+/*
+ * How many objects have been left out since the last call, because they had no name or were too
+ * large: they are as if they were not there. Any thread.
+ */
+guint informer_take_left_out(struct informer *informer);
 
 #endif

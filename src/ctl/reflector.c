@@ -112,12 +112,27 @@ static void on_established(void *data)
 	reflector->sink->health(reflector->sink_data, NULL);
 }
 
+/* resourceVersions are texts to clients, but those of Kubernetes' own API server are numbers. */
+static gboolean is_older(const char *version, const char *than)
+{
+	guint64 a, b;
+
+	return g_ascii_string_to_unsigned(version, 10, 0, G_MAXUINT64, &a, NULL) &&
+	       g_ascii_string_to_unsigned(than, 10, 0, G_MAXUINT64, &b, NULL) && a < b;
+}
+
 static void on_event(void *data, enum kube_event_type type, yyjson_val *object)
 {
 	struct reflector *reflector = data;
 	const char *version = json_str(object, "metadata", "resourceVersion", NULL);
 
 	reflector->watch_failures = 0;
+	/*
+	 * The events of a watch are in order: what is older than the one before it is told a second
+	 * time, and is no news. To believe it would be to bring the past back.
+	 */
+	if (version != NULL && is_older(version, reflector->resource_version->str))
+		return;
 	if (version != NULL)
 		g_string_assign(reflector->resource_version, version);
 	if (type != KUBE_EVENT_BOOKMARK)

@@ -8,6 +8,7 @@ enum {
 	DEFAULT_IN_FLIGHT = 64,
 	DEFAULT_REQUEST_TIMEOUT_MS = 30 * 1000,
 	DEFAULT_DEADLINE_MS = 60 * 1000,
+	DEFAULT_WATCH_IDLE_MS = 150 * 1000, /* bookmarks come about once a minute */
 	GRACE_MS = 500,  /* after the deadline a blocking caller leaves a loop that stands still */
 };
 
@@ -27,6 +28,8 @@ struct kube_client *kube_client_new(struct loop *loop, struct kube_config *confi
 	                                                              : options->request_timeout_ms;
 	client->deadline_ms =
 	    options->deadline_ms == 0 ? DEFAULT_DEADLINE_MS : options->deadline_ms;
+	client->watch_idle_ms =
+	    options->watch_idle_ms == 0 ? DEFAULT_WATCH_IDLE_MS : options->watch_idle_ms;
 	client->observe = options->observe;
 	client->observe_data = options->observe_data;
 	return client;

@@ -29,6 +29,7 @@ struct kube_client_options {
 	guint max_in_flight;       /* default 64 */
 	gint64 request_timeout_ms; /* of one attempt, default 30 s */
 	gint64 deadline_ms;        /* of a call with its retries, default 60 s */
+	gint64 watch_idle_ms;      /* a watch so long without a byte is dead, default 150 s */
 	/*
 	 * Called after each request (not watches), any thread: for metrics and tests. `code` 0 when
 	 * there was no answer. May be NULL.
@@ -132,7 +133,7 @@ struct kube_watch_ops {
 
 /*
  * Watches from `resource_version` with bookmarks; `timeout_s` is asked of the server; a
- * connection without a byte for 2 minutes plus is taken for dead (RETRY).
+ * connection without a byte for `watch_idle_ms` is taken for dead (RETRY).
  */
 struct kube_watch *kube_watch_start(struct kube_client *client,
     const struct kube_resource *resource, const char *namespace, const char *label_selector,

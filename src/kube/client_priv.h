@@ -24,6 +24,7 @@ struct kube_client {
 	guint max_in_flight;
 	gint64 request_timeout_ms;
 	gint64 deadline_ms;
+	gint64 watch_idle_ms;
 	void (*observe)(void *data, const char *verb, const char *plural, int code, gint64 took_us);
 	void *observe_data;
 

@@ -7,7 +7,6 @@
 enum {
 	EVENT_MAX = 4 * 1024 * 1024,
 	REFUSAL_MAX = 64 * 1024, /* of a body that explains why there is no watch */
-	IDLE_MS = 150 * 1000,    /* bookmarks come about once a minute */
 };
 
 struct kube_watch {
@@ -215,7 +214,7 @@ static void watch_send(struct kube_watch *watch)
 	    .url = watch->url,
 	    .tls = kube_config_tls(config),
 	    .proxy = kube_config_proxy(config),
-	    .idle_timeout_ms = IDLE_MS,
+	    .idle_timeout_ms = watch->client->watch_idle_ms,
 	};
 
 	g_free(watch->authorization);

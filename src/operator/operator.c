@@ -226,6 +226,20 @@ char *operator_problem(struct operator *operator)
 	return NULL;
 }
 
+char *operator_take_oddities(struct operator *operator)
+{
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; i < N_INFORMERS; i++) {
+		guint count = informer_take_left_out(operator->informers[i]);
+
+		if (count > 0)
+			g_string_append_printf(text, "%s%u of %s", text->len == 0 ? "" : ", ", count,
+			    informer_resource(operator->informers[i])->plural);
+	}
+	return g_string_free(text, text->len == 0);
+}
+
 gboolean operator_start_working(struct operator *operator)
 {
 	/* Why: a short poll. It ends with the first lists, and runs once in a process's life. */

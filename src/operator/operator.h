@@ -41,6 +41,11 @@ DEFINE_AUTO(operator, operator_free)
 gboolean operator_has_synced(struct operator *operator);
 /* Why not, the caller's; NULL when nothing is wrong. */
 char *operator_problem(struct operator *operator);
+/*
+ * Which objects of the API server had to be left out since the last call, because they are not
+ * what they should be; the caller's, NULL for none.
+ */
+char *operator_take_oddities(struct operator *operator);
 
 /* Waits for the caches, then starts the workers. FALSE: operator_stop_working() came first. */
 gboolean operator_start_working(struct operator *operator);

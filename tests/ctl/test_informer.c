@@ -131,6 +131,34 @@ static void test_events(void **state)
 	assert_cached(fixture, "ns/a", "12");
 	assert_cached(fixture, "ns/b", NULL);
 	assert_cached(fixture, "ns/c", "11");
+	assert_int_equal(informer_take_left_out(fixture->informer), 1);
+	assert_int_equal(informer_take_left_out(fixture->informer), 0);
+}
+
+/* A server that tells old events again must not bring the past back. */
+static void test_replayed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	synced(fixture);
+	fake_watch_event(&fixture->api, KUBE_EVENT_ADDED, "c", "11");
+	fake_watch_event(&fixture->api, KUBE_EVENT_MODIFIED, "a", "12");
+	fake_watch_event(&fixture->api, KUBE_EVENT_DELETED, "c", "13");
+	assert_heard(fixture, "+c:11 ~a:1>12 -c:13 ");
+	fake_watch_event(&fixture->api, KUBE_EVENT_ADDED, "c", "11");
+	fake_watch_event(&fixture->api, KUBE_EVENT_MODIFIED, "a", "9");
+	fake_watch_event(&fixture->api, KUBE_EVENT_DELETED, "a", "12");
+	assert_heard(fixture, "");
+	assert_cached(fixture, "ns/a", "12");
+	assert_cached(fixture, "ns/c", NULL);
+	/* Nor do we ask for it. */
+	fake_clock_advance(&fixture->fake, 300000);
+	fake_watch_end_in_order(&fixture->api);
+	assert_string_equal(fixture->api.watch_version, "13");
+	/* Versions need not be numbers. */
+	fake_watch_event(&fixture->api, KUBE_EVENT_MODIFIED, "a", "b1");
+	fake_watch_event(&fixture->api, KUBE_EVENT_MODIFIED, "a", "a2");
+	assert_heard(fixture, "~a:12>b1 ~a:b1>a2 ");
 }
 
 /* A watch that ends in order goes on at once from the last event or bookmark. */
@@ -593,6 +621,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_list_then_watch),
 	    TEST(test_events),
+	    TEST(test_replayed),
 	    TEST(test_resume),
 	    TEST(test_short_watch_backs_off),
 	    TEST(test_gone_relists),
