@@ -1,4 +1,4 @@
-/* POST /v1/inspect: from the loop to a thread of the inspector, and back. */
+/* POST /v1/inspect: from the loop to a thread of the pool, and back. */
 #include "store/server_priv.h"
 
 #include "json/json.h"
@@ -6,13 +6,13 @@
 #include <string.h>
 
 /*
- * One question on its way. It belongs to the exchange until that is closed, and to the inspector
+ * One question on its way. It belongs to the exchange until that is closed, and to the pool
  * until its answer was posted; the later of the two frees it. Loop's thread, except answered().
  */
 struct inspection {
 	struct loop *loop;
 	struct http_exchange *exchange; /* NULL: closed */
-	gboolean waiting;               /* for the inspector */
+	gboolean waiting;               /* for the pool */
 	int status;
 	char *text;
 };
@@ -82,7 +82,7 @@ static void deliver(void *data)
 		inspection_release(inspection);
 }
 
-/* On the inspector's thread; the loop does not look at the answer before the post. */
+/* On a thread of the pool; the loop does not look at the answer before the post. */
 static void answered(void *data, const char *text, const GError *error)
 {
 	struct inspection *inspection = data;
@@ -128,7 +128,7 @@ struct inspection *inspection_new(
 	inspection = g_new0(struct inspection, 1);
 	*inspection =
 	    (struct inspection){.loop = server->loop, .exchange = exchange, .waiting = TRUE};
-	if (inspector_ask(server->inspector, reference, policy, answered, inspection))
+	if (inspect_pool_ask(server->inspect_pool, reference, policy, answered, inspection))
 		return inspection;
 	g_free(inspection);
 	respond_failure(exchange, 503, "Busy", "this store already inspects too many models");

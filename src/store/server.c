@@ -262,7 +262,7 @@ struct store_server *store_server_new(struct loop *loop,
 	}
 	server->node = g_strdup(options->node);
 	server->puller = make_puller(server);
-	server->inspector = inspector_new(options->content, options->registry);
+	server->inspect_pool = inspect_pool_new(options->content, options->registry);
 	server->heartbeat = loop_timer_new(loop, on_heartbeat, server);
 	loop_timer_start(server->heartbeat, server->options.heartbeat_ms);
 	return server;
@@ -273,7 +273,7 @@ void store_server_free(struct store_server *server)
 	if (server == NULL)
 		return;
 	http_server_free(server->http);
-	inspector_free(server->inspector);
+	inspect_pool_free(server->inspect_pool);
 	puller_free(server->puller);
 	loop_timer_free(server->heartbeat);
 	g_free(server->node);

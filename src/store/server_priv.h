@@ -2,7 +2,7 @@
 #ifndef STORE_SERVER_PRIV_H
 #define STORE_SERVER_PRIV_H
 
-#include "store/inspector.h"
+#include "store/inspect_pool.h"
 #include "store/server.h"
 
 struct store_server {
@@ -10,7 +10,7 @@ struct store_server {
 	struct store_server_options options;
 	char *node;
 	struct puller *puller;
-	struct inspector *inspector;
+	struct inspect_pool *inspect_pool;
 	struct http_server *http;
 	GQueue streams; /* of struct stream, those that have begun */
 	struct loop_timer *heartbeat;

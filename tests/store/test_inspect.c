@@ -1,6 +1,6 @@
 /* POST /v1/inspect: what is known of a model before it is pulled, and what goes wrong. */
 #include "model/memory.h"
-#include "store/inspector.h"
+#include "store/inspect_pool.h"
 #include "store/server.h"
 
 #include "../model/gguf_writer.h"
@@ -491,16 +491,16 @@ static void questions_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
 	g_autofree char *weights = put_phi(fixture, weights_of(gguf_llama2_7b(10)));
-	struct inspector *inspector = inspector_new(fixture->content, &fixture->options);
+	struct inspect_pool *pool = inspect_pool_new(fixture->content, &fixture->options);
 	AUTO(reference) reference = reference_parse("phi:1", NULL);
 	struct tally tally = {0};
 	gint asked = 0;
 
 	fake_registry_fault(fixture->registry, weights, FAULT_STALL, -1, 0, NULL);
-	while (inspector_ask(inspector, reference, PULL_IF_NOT_PRESENT, count, &tally))
+	while (inspect_pool_ask(pool, reference, PULL_IF_NOT_PRESENT, count, &tally))
 		asked++;
-	assert_in_range(asked, INSPECTOR_MAX_WAITING, INSPECTOR_MAX_WAITING + 2);
-	inspector_free(inspector);
+	assert_in_range(asked, INSPECT_POOL_MAX_WAITING, INSPECT_POOL_MAX_WAITING + 2);
+	inspect_pool_free(pool);
 	assert_int_equal(tally.done, asked);
 	assert_int_equal(tally.cancelled, asked);
 }
@@ -509,13 +509,13 @@ static void questions_are_bounded(void **state)
 static void answers_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
-	struct inspector *inspector = inspector_new(fixture->content, &fixture->options);
+	struct inspect_pool *pool = inspect_pool_new(fixture->content, &fixture->options);
 	g_autoptr(GBytes) weights = gguf_llama2_7b(1);
 	struct tally tally = {0};
 	guint blobs;
 
 	for (guint round = 0; round < 2; round++)
-		for (gint i = 0; i <= INSPECTOR_REMEMBERED; i++) {
+		for (gint i = 0; i <= INSPECT_POOL_REMEMBERED; i++) {
 			g_autofree char *name = g_strdup_printf("m%d:1", i);
 			g_autofree char *manifest =
 			    g_strdup_printf("/v2/library/m%d/manifests/1", i);
@@ -534,17 +534,16 @@ static void answers_are_bounded(void **state)
 
 			fake_registry_put(fixture->registry, path, weights);
 			fake_registry_put(fixture->registry, manifest, bytes);
-			assert_true(
-			    inspector_ask(inspector, reference, PULL_ALWAYS, count, &tally));
+			assert_true(inspect_pool_ask(pool, reference, PULL_ALWAYS, count, &tally));
 			while (g_atomic_int_get(&tally.done) !=
-			       (gint)round * (INSPECTOR_REMEMBERED + 1) + i + 1)
+			       (gint)round * (INSPECT_POOL_REMEMBERED + 1) + i + 1)
 				g_thread_yield();
 			if (round == 1 && i == 0)
 				break;
 		}
 	blobs = fake_registry_count(fixture->registry, "/blobs/");
-	assert_int_equal(blobs, INSPECTOR_REMEMBERED + 2);
-	inspector_free(inspector);
+	assert_int_equal(blobs, INSPECT_POOL_REMEMBERED + 2);
+	inspect_pool_free(pool);
 	assert_int_equal(tally.cancelled, 0);
 }
 
