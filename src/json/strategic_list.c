@@ -130,6 +130,12 @@ static void place(
 	g_array_append_val(into, placed);
 }
 
+/* NULL: past the end. */
+static const struct placed *placed_at(const GArray *row, guint position)
+{
+	return position < row->len ? &g_array_index(row, struct placed, position) : NULL;
+}
+
 /*
  * Kubernetes' order: named elements (those in `order`) in that order, the others as they were; the
  * two rows are joined so that a pair that was in the original keeps its order there where it can,
@@ -153,11 +159,11 @@ static yyjson_mut_val *in_order(struct strategic *merge, const struct elements *
 	g_array_sort(named, compare_placed);
 	g_array_sort(others, compare_placed);
 	while (n < named->len || o < others->len) {
-		const struct placed *name = &g_array_index(named, struct placed, n);
-		const struct placed *other = &g_array_index(others, struct placed, o);
-		gboolean other_first = n >= named->len || (o < others->len && name->original >= 0 &&
-							      other->original >= 0 &&
-							      other->original < name->original);
+		const struct placed *name = placed_at(named, n);
+		const struct placed *other = placed_at(others, o);
+		gboolean other_first =
+		    name == NULL || (other != NULL && name->original >= 0 && other->original >= 0 &&
+					other->original < name->original);
 
 		yyjson_mut_arr_append(list, (other_first ? other : name)->value);
 		other_first ? o++ : n++;
