@@ -1,6 +1,7 @@
 #include "operator/children.h"
 
 #include "base/hash.h"
+#include "base/quantity.h"
 #include "operator/hardware.h"
 #include "operator/server_env.h"
 #include "operator/template.h"
@@ -14,6 +15,7 @@ enum {
 	UNPRIVILEGED_ID = 65532,
 	/* The longest that a stopping pod waits for its requests to end. */
 	DRAIN_SECONDS = 300,
+	MEBIBYTE = 1024 * 1024,
 };
 
 static yyjson_mut_val *new_body(
@@ -304,8 +306,53 @@ static void set_selector(
 	json_mut_set_str(doc, labels, LABEL_APP, app);
 }
 
+gint64 child_round_memory(gint64 bytes)
+{
+	return (bytes + MEBIBYTE - 1) / MEBIBYTE * MEBIBYTE;
+}
+
+/* Only where neither the Model nor its pod template says anything of memory. */
+static void request_memory(yyjson_mut_doc *doc, yyjson_mut_val *template, gint64 bytes)
+{
+	yyjson_mut_val *containers =
+	    yyjson_mut_obj_get(yyjson_mut_obj_get(template, "spec"), "containers");
+	g_autofree char *quantity =
+	    g_strdup_printf("%" G_GINT64_FORMAT "Mi", child_round_memory(bytes) / MEBIBYTE);
+	yyjson_mut_arr_iter iter;
+	yyjson_mut_val *container;
+
+	yyjson_mut_arr_iter_init(containers, &iter);
+	while ((container = yyjson_mut_arr_iter_next(&iter)) != NULL) {
+		yyjson_mut_val *resources = yyjson_mut_obj_get(container, "resources");
+
+		if (!yyjson_mut_equals_str(yyjson_mut_obj_get(container, "name"), SERVER_CONTAINER))
+			continue;
+		if (yyjson_mut_obj_get(yyjson_mut_obj_get(resources, "requests"), "memory") ==
+			NULL &&
+		    yyjson_mut_obj_get(yyjson_mut_obj_get(resources, "limits"), "memory") == NULL)
+			set_resource(doc, container, "requests", "memory", quantity);
+	}
+}
+
+gint64 child_memory_request(yyjson_val *deployment)
+{
+	yyjson_arr_iter iter;
+	yyjson_val *container;
+	gint64 bytes;
+
+	yyjson_arr_iter_init(
+	    json_at(deployment, "spec", "template", "spec", "containers", NULL), &iter);
+	while ((container = yyjson_arr_iter_next(&iter)) != NULL) {
+		const char *text = json_str(container, "resources", "requests", "memory", NULL);
+
+		if (g_strcmp0(json_str(container, "name", NULL), SERVER_CONTAINER) == 0)
+			return text != NULL && quantity_parse(text, &bytes) ? bytes : 0;
+	}
+	return 0;
+}
+
 yyjson_mut_doc *child_deployment(const struct model *model,
-    const struct operator_settings *settings, yyjson_val *existing, GError **error)
+    const struct operator_settings *settings, const struct child_facts *facts, GError **error)
 {
 	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = new_body(doc, &KUBE_DEPLOYMENTS, model);
@@ -316,7 +363,7 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	set_labels(doc, metadata, model);
 	set_owner(doc, metadata, model);
 	json_mut_set_int(doc, spec, "replicas", model->replicas);
-	set_selector(doc, spec, model, existing);
+	set_selector(doc, spec, model, facts->existing);
 	/* A new pod first, then the old one goes: an update leaves no gap. */
 	rolling = json_mut_object(doc, spec, "strategy");
 	json_mut_set_str(doc, rolling, "type", "RollingUpdate");
@@ -327,6 +374,8 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	set_pod(doc, template, model, settings);
 	if (!template_amend(doc, template, model, error))
 		return NULL;
+	if (facts->memory_bytes > 0)
+		request_memory(doc, template, facts->memory_bytes);
 	set_said(doc);
 	return g_steal_pointer(&doc);
 }

@@ -30,14 +30,27 @@
 
 enum { OLLAMA_PORT = 11434 };
 
+/* What is known beside the Model itself; zero-initialised: nothing. */
+struct child_facts {
+	/* The Deployment as observed: its selector, which is immutable, is kept. */
+	yyjson_val *existing;
+	/* What the server asks for where nobody has said anything of memory; 0: nothing. */
+	gint64 memory_bytes;
+};
+
 /*
- * `existing` is the Deployment as observed or NULL: its selector, which is immutable, is kept. The
- * Model's image must be valid. NULL when spec.podTemplate cannot be merged: the error is for
+ * The Model's image must be valid. NULL when spec.podTemplate cannot be merged: the error is for
  * people.
  */
 yyjson_mut_doc *child_deployment(const struct model *model,
-    const struct operator_settings *settings, yyjson_val *existing,
+    const struct operator_settings *settings, const struct child_facts *facts,
     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* An estimate as it is asked for: whole MiB, since a figure to the byte would pretend too much. */
+gint64 child_round_memory(gint64 bytes);
+
+/* The server container's own request of memory as it stands in a Deployment, bytes; 0: none. */
+gint64 child_memory_request(yyjson_val *deployment);
 
 yyjson_mut_doc *child_service(const struct model *model);
 

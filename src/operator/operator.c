@@ -3,6 +3,8 @@
 #include "base/hash.h"
 #include "model/resource.h"
 #include "operator/children.h"
+#include "operator/inspector.h"
+#include "operator/nodes.h"
 #include "operator/prune.h"
 #include "operator/pull_watcher.h"
 #include "operator/reconciler.h"
@@ -17,15 +19,29 @@ enum {
 	SYNC_POLL_MS = 20,
 };
 
-enum informer_index { MODELS, DEPLOYMENTS, SERVICES, PODS, STORES, N_INFORMERS };
+/* The first ones are waited for at the start; without the others something is not known, not wrong.
+ */
+enum informer_index {
+	MODELS,
+	DEPLOYMENTS,
+	SERVICES,
+	PODS,
+	N_WAITED_FOR,
+	STORES = N_WAITED_FOR,
+	NODES,
+	N_INFORMERS
+};
 
-struct operator {
+struct operator
+{
 	struct operator_deps deps;
 	const struct operator_settings *settings;
 	struct informer *informers[N_INFORMERS];
 	struct http_client *store_client;
 	struct pulls *pulls;
 	struct phases *phases;
+	struct nodes *nodes;
+	struct inspector *inspector;
 	struct pull_watcher *pull_watcher;
 	struct reconciler *reconciler;
 	struct controller *controller;
@@ -64,7 +80,7 @@ static char *image_of_model(const struct kube_object *object, yyjson_val *body)
 
 static void pull_changed(void *data, const char *image, gboolean at_once)
 {
-	struct operator *operator = data;
+	struct operator* operator= data;
 	g_autoptr(GPtrArray) models =
 	    cache_by_index(informer_cache(operator->informers[MODELS]), image);
 	struct workqueue *queue = controller_queue(operator->controller);
@@ -79,35 +95,59 @@ static void pull_changed(void *data, const char *image, gboolean at_once)
 	}
 }
 
-/* ---- life ---- */
-
-static struct informer *make_informer(struct operator *operator,
-    const struct informer_options *options)
+/* What no node could hold may fit now, or the other way round. */
+static void largest_node_changed(void *data)
 {
-	return informer_new(operator->deps.loop, operator->deps.client, operator->deps.clock, options);
+	struct operator* operator= data;
+	g_autoptr(GPtrArray) models = cache_list(informer_cache(operator->informers[MODELS]));
+
+	for (guint i = 0; i < models->len; i++)
+		workqueue_add(controller_queue(operator->controller),
+		    ((const struct kube_object *)models->pdata[i])->key);
 }
 
-static void make_informers(struct operator *operator)
+/* ---- life ---- */
+
+static struct informer *make_informer(
+    struct operator* operator, const struct informer_options * options)
+{
+	return informer_new(operator->deps.loop, operator->deps.client, operator->deps.clock,
+	    options);
+}
+
+static void make_informers(struct operator* operator)
 {
 	const struct operator_settings *settings = operator->settings;
 	const struct informer_options options[N_INFORMERS] = {
-	    [MODELS] = {.resource = &MODEL_RESOURCE, .namespace = settings->watch_namespace,
-		.prune = prune_model, .index = image_of_model},
-	    [DEPLOYMENTS] = {.resource = &KUBE_DEPLOYMENTS, .namespace = settings->watch_namespace,
-		.label_selector = CHILD_SELECTOR, .prune = prune_deployment},
-	    [SERVICES] = {.resource = &KUBE_SERVICES, .namespace = settings->watch_namespace,
-		.label_selector = CHILD_SELECTOR, .prune = prune_service},
-	    [PODS] = {.resource = &KUBE_PODS, .namespace = settings->watch_namespace,
-		.label_selector = CHILD_SELECTOR, .prune = prune_pod, .index = model_key_of_pod},
-	    [STORES] = {.resource = &KUBE_PODS, .namespace = settings->namespace,
-		.label_selector = settings->store_selector, .prune = prune_pod},
+	    [MODELS] = {.resource = &MODEL_RESOURCE,
+		.namespace = settings->watch_namespace,
+		.prune = prune_model,
+		.index = image_of_model},
+	    [DEPLOYMENTS] = {.resource = &KUBE_DEPLOYMENTS,
+		.namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR,
+		.prune = prune_deployment},
+	    [SERVICES] = {.resource = &KUBE_SERVICES,
+		.namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR,
+		.prune = prune_service},
+	    [PODS] = {.resource = &KUBE_PODS,
+		.namespace = settings->watch_namespace,
+		.label_selector = CHILD_SELECTOR,
+		.prune = prune_pod,
+		.index = model_key_of_pod},
+	    [STORES] = {.resource = &KUBE_PODS,
+		.namespace = settings->namespace,
+		.label_selector = settings->store_selector,
+		.prune = prune_pod},
+	    [NODES] = {.resource = &KUBE_NODES, .prune = prune_node},
 	};
 
 	for (guint i = 0; i < N_INFORMERS; i++)
-		operator->informers[i] = make_informer(operator, &options[i]);
+		operator->informers[i] = make_informer(operator, & options[i]);
 }
 
-static void make_reconciler(struct operator *operator)
+static void make_reconciler(struct operator* operator)
 {
 	const struct reconciler_deps deps = {
 	    .client = operator->deps.writer,
@@ -119,6 +159,8 @@ static void make_reconciler(struct operator *operator)
 	    .pods = informer_cache(operator->informers[PODS]),
 	    .pulls = operator->pulls,
 	    .phases = operator->phases,
+	    .inspector = operator->inspector,
+	    .nodes = operator->nodes,
 	    .settings = operator->settings,
 	    .may_write = operator->deps.may_write,
 	    .may_write_data = operator->deps.may_write_data,
@@ -127,7 +169,7 @@ static void make_reconciler(struct operator *operator)
 	operator->reconciler = reconciler_new(&deps);
 }
 
-static void make_controller(struct operator *operator)
+static void make_controller(struct operator* operator)
 {
 	struct ctl_metrics *ctl_metrics = operator->deps.ctl_metrics;
 	const struct controller_options options = {
@@ -149,48 +191,52 @@ static void make_controller(struct operator *operator)
 	controller_watch_mapped(operator->controller, operator->informers[PODS], map_pod_to_model,
 	    NULL);
 	if (ctl_metrics != NULL)
-		ctl_metrics_watch_controller(ctl_metrics, operator->controller, CONTROLLER_NAME,
-		    operator->settings->workers);
+		ctl_metrics_watch_controller(ctl_metrics, operator->controller,
+		    CONTROLLER_NAME, operator->settings->workers);
 }
 
-static void make_pull_watcher(struct operator *operator)
+static void make_pull_watcher(struct operator* operator)
 {
-	const struct pull_watcher_options options = {
-	    .client = operator->store_client,
+	const struct pull_watcher_options options = {.client = operator->store_client,
 	    .pulls = operator->pulls,
 	    .log = operator->deps.log,
 	    .port = operator->settings->store_port,
 	    .changed = pull_changed,
-	    .data = operator,
-	};
+	    .data = operator, };
 
 	operator->pull_watcher = pull_watcher_new(operator->deps.loop, &options);
-	informer_add_handler(operator->informers[STORES], &PULL_WATCHER_HANDLER,
-	    operator->pull_watcher);
+	informer_add_handler(operator->informers[STORES],
+	    &PULL_WATCHER_HANDLER, operator->pull_watcher);
 }
 
-struct operator *operator_new(const struct operator_deps *deps,
-    const struct operator_settings *settings)
+struct operator*
+    operator_new(const struct operator_deps *deps, const struct operator_settings *settings)
 {
-	struct operator *operator = g_new0(struct operator, 1);
+	struct operator* operator= g_new0(struct operator, 1);
 
-	operator->deps = *deps;
+	operator->deps = * deps;
 	operator->settings = settings;
 	operator->pulls = pulls_new();
 	operator->phases = phases_new(deps->metrics);
 	operator->store_client = http_client_new(deps->loop, "ollama-operator/" OPERATOR_VERSION);
+	operator->inspector = inspector_new(operator->store_client, operator->pulls, deps->clock);
+	operator->nodes = nodes_new(largest_node_changed, operator);
 	make_informers(operator);
 	make_reconciler(operator);
 	make_controller(operator);
 	make_pull_watcher(operator);
-	for (guint i = 0; i < N_INFORMERS; i++)
-		informer_start(operator->informers[i]);
+	informer_add_handler(operator->informers[NODES], &NODES_HANDLER, operator->nodes);
+	for (guint i = 0; i < N_INFORMERS; i++) {
+		/* Nodes are nobody's namespace: whoever may only see one is not asked for them. */
+		if (i != NODES || settings->watch_namespace == NULL)
+			informer_start(operator->informers[i]);
+	}
 	return operator;
 }
 
-void operator_free(struct operator *operator)
+void operator_free(struct operator* operator)
 {
-	if (operator == NULL)
+	if (operator== NULL)
 		return;
 	for (guint i = 0; i < N_INFORMERS; i++)
 		informer_stop(operator->informers[i]);
@@ -200,22 +246,23 @@ void operator_free(struct operator *operator)
 	for (guint i = 0; i < N_INFORMERS; i++)
 		informer_free(operator->informers[i]);
 	http_client_free(operator->store_client);
+	inspector_free(operator->inspector);
+	nodes_free(operator->nodes);
 	phases_free(operator->phases);
 	pulls_free(operator->pulls);
 	g_free(operator);
 }
 
-/* Stores are not waited for: without them a Model's weights are unknown, not wrong. */
-gboolean operator_has_synced(struct operator *operator)
+gboolean operator_has_synced(struct operator* operator)
 {
-	for (guint i = 0; i < STORES; i++) {
+	for (guint i = 0; i < N_WAITED_FOR; i++) {
 		if (!informer_has_synced(operator->informers[i]))
 			return FALSE;
 	}
 	return TRUE;
 }
 
-char *operator_problem(struct operator *operator)
+char *operator_problem(struct operator* operator)
 {
 	for (guint i = 0; i < N_INFORMERS; i++) {
 		char *problem = informer_last_error(operator->informers[i]);
@@ -226,7 +273,7 @@ char *operator_problem(struct operator *operator)
 	return NULL;
 }
 
-char *operator_take_oddities(struct operator *operator)
+char *operator_take_oddities(struct operator* operator)
 {
 	GString *text = g_string_new(NULL);
 
@@ -234,13 +281,13 @@ char *operator_take_oddities(struct operator *operator)
 		guint count = informer_take_left_out(operator->informers[i]);
 
 		if (count > 0)
-			g_string_append_printf(text, "%s%u of %s", text->len == 0 ? "" : ", ", count,
-			    informer_resource(operator->informers[i])->plural);
+			g_string_append_printf(text, "%s%u of %s", text->len == 0 ? "" : ", ",
+			    count, informer_resource(operator->informers[i])->plural);
 	}
 	return g_string_free(text, text->len == 0);
 }
 
-gboolean operator_start_working(struct operator *operator)
+gboolean operator_start_working(struct operator* operator)
 {
 	/* Why: a short poll. It ends with the first lists, and runs once in a process's life. */
 	while (!operator_has_synced(operator)) {
@@ -254,7 +301,7 @@ gboolean operator_start_working(struct operator *operator)
 	return TRUE;
 }
 
-void operator_stop_working(struct operator *operator)
+void operator_stop_working(struct operator* operator)
 {
 	g_atomic_int_set(&operator->stopping, 1);
 	controller_stop(operator->controller);

@@ -26,29 +26,29 @@ struct operator_deps {
 	struct recorder *recorder;
 	const struct clock *clock;
 	struct log *log;
-	struct metrics *metrics;         /* NULL: nothing is counted */
-	struct ctl_metrics *ctl_metrics; /* as metrics */
+	struct metrics *metrics;           /* NULL: nothing is counted */
+	struct ctl_metrics *ctl_metrics;   /* as metrics */
 	gboolean (*may_write)(void *data); /* NULL: always */
 	void *may_write_data;
 };
 
-struct operator *operator_new(const struct operator_deps *deps,
-    const struct operator_settings *settings);
-void operator_free(struct operator *operator);
+struct operator*
+    operator_new(const struct operator_deps *deps, const struct operator_settings *settings);
+void operator_free(struct operator* operator);
 DEFINE_AUTO(operator, operator_free)
 
 /* Are all caches filled? */
-gboolean operator_has_synced(struct operator *operator);
+gboolean operator_has_synced(struct operator* operator);
 /* Why not, the caller's; NULL when nothing is wrong. */
-char *operator_problem(struct operator *operator);
+char *operator_problem(struct operator* operator);
 /*
  * Which objects of the API server had to be left out since the last call, because they are not
  * what they should be; the caller's, NULL for none.
  */
-char *operator_take_oddities(struct operator *operator);
+char *operator_take_oddities(struct operator* operator);
 
 /* Waits for the caches, then starts the workers. FALSE: operator_stop_working() came first. */
-gboolean operator_start_working(struct operator *operator);
-void operator_stop_working(struct operator *operator);
+gboolean operator_start_working(struct operator* operator);
+void operator_stop_working(struct operator* operator);
 
 #endif

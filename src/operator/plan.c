@@ -2,6 +2,7 @@
 
 #include "base/quantity.h"
 #include "operator/children.h"
+#include "operator/memory_need.h"
 #include "operator/pulls.h"
 #include "operator/status.h"
 
@@ -87,6 +88,42 @@ static char *refusal(
 	    resource->kind, model->namespace, name);
 }
 
+/* Is what the Deployment asks for what we once estimated, or has somebody else set it? */
+static gboolean request_is_ours(const struct model *model, gint64 request_bytes)
+{
+	return request_bytes == 0 || request_bytes == child_round_memory(json_int(model->status, 0,
+							  "memory", "total", NULL));
+}
+
+/*
+ * The estimate becomes the request, unless somebody set it by hand (kubectl set resources). And a
+ * Model that serves is not restarted for a better estimate alone: when all else is as it was, what
+ * its pods ask for stays.
+ */
+static yyjson_mut_doc *wanted_deployment(
+    const struct observed *observed, const struct operator_settings *settings, GError **error)
+{
+	const struct model *model = observed->model;
+	gboolean serves =
+	    json_int(observed->deployment, 0, "status", "availableReplicas", NULL) > 0;
+	struct child_facts facts = {.existing = observed->deployment};
+	gint64 request_bytes = child_memory_request(observed->deployment);
+	gboolean ours = request_is_ours(model, request_bytes);
+	g_autoptr(yyjson_mut_doc) as_it_was = NULL;
+
+	if (!memory_need_is_requested(model))
+		return child_deployment(model, settings, &facts, error);
+	if (serves || !ours || observed->memory == NULL) {
+		facts.memory_bytes = request_bytes;
+		as_it_was = child_deployment(model, settings, &facts, error);
+		if (as_it_was == NULL || !ours || observed->memory == NULL ||
+		    is_as_wanted(observed->deployment, as_it_was))
+			return g_steal_pointer(&as_it_was);
+	}
+	facts.memory_bytes = observed->memory->total_bytes;
+	return child_deployment(model, settings, &facts, error);
+}
+
 GPtrArray *plan_children(const struct observed *observed, const struct operator_settings *settings,
     char **ret_refused, const char **ret_refused_reason)
 {
@@ -108,7 +145,7 @@ GPtrArray *plan_children(const struct observed *observed, const struct operator_
 		*ret_refused_reason = "NameTaken";
 		return actions;
 	}
-	deployment = child_deployment(model, settings, observed->deployment, &error);
+	deployment = wanted_deployment(observed, settings, &error);
 	if (deployment == NULL) {
 		*ret_refused = g_strdup(error->message);
 		*ret_refused_reason = "Invalid";
@@ -261,6 +298,8 @@ GPtrArray *plan_status(
 	    .deployment = observed->deployment,
 	    .pods = observed->pods,
 	    .pulls = observed->pulls,
+	    .memory = observed->memory,
+	    .largest_node_bytes = observed->largest_node_bytes,
 	    .refused = refused,
 	    .refused_reason = refused_reason,
 	    .now_us = observed->now_us,

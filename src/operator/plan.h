@@ -7,6 +7,7 @@
 #ifndef OPERATOR_PLAN_H
 #define OPERATOR_PLAN_H
 
+#include "model/memory.h"
 #include "model/resource.h"
 #include "operator/settings.h"
 
@@ -15,8 +16,10 @@ struct observed {
 	const struct model *model;
 	yyjson_val *deployment; /* NULL: there is none */
 	yyjson_val *service;
-	GPtrArray *pods;  /* struct kube_object */
-	GPtrArray *pulls; /* struct pull_state of the Model's image */
+	GPtrArray *pods;                      /* struct kube_object */
+	GPtrArray *pulls;                     /* struct pull_state of the Model's image */
+	const struct memory_estimate *memory; /* NULL: not known */
+	gint64 largest_node_bytes;            /* 0: not known */
 	gint64 now_us;
 };
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-static gboolean condition_is(yyjson_val *pod, const char *type, const char *status,
-    yyjson_val **ret_condition)
+static gboolean condition_is(
+    yyjson_val *pod, const char *type, const char *status, yyjson_val **ret_condition)
 {
 	yyjson_arr_iter iter;
 	yyjson_val *condition;
@@ -40,7 +40,8 @@ static const char *advice_for_waiting(const char *reason)
 	    {"ImagePullBackOff", "check spec.serverImage and imagePullSecrets"},
 	    {"InvalidImageName", "check spec.serverImage"},
 	    {"ErrImageNeverPull", "the image is not on the node; load it there"},
-	    {"CreateContainerConfigError", "check that Secrets and ConfigMaps of spec.extraEnv exist"},
+	    {"CreateContainerConfigError",
+		"check that Secrets and ConfigMaps of spec.extraEnv exist"},
 	    {"CreateContainerError", "check spec.resources and the node's container runtime"},
 	    {"RunContainerError", "check spec.resources and the node's container runtime"},
 	    {"CrashLoopBackOff", "see the log of the container"},
@@ -132,7 +133,8 @@ static void summarize_pod(struct pods_summary *summary, yyjson_val *pod)
 
 		summary->unschedulable = TRUE;
 		set_trouble(summary, "Unschedulable",
-		    g_strdup_printf("pod %s fits no node: %s", name, why != NULL ? why : "no reason given"));
+		    g_strdup_printf(
+			"pod %s fits no node: %s", name, why != NULL ? why : "no reason given"));
 	}
 	check_containers(summary, name, json_at(pod, "status", "initContainerStatuses", NULL));
 	check_containers(summary, name, json_at(pod, "status", "containerStatuses", NULL));

@@ -25,10 +25,10 @@ static void keep_only(yyjson_mut_val *object, const char *const keep[], gsize co
 	}
 }
 
-#define KEEP_ONLY(object, ...)                                                                     \
-	do {                                                                                       \
-		static const char *const keep_[] = {__VA_ARGS__};                                  \
-		keep_only((object), keep_, G_N_ELEMENTS(keep_));                                   \
+#define KEEP_ONLY(object, ...)                                    \
+	do {                                                      \
+		static const char *const keep_[] = {__VA_ARGS__}; \
+		keep_only((object), keep_, G_N_ELEMENTS(keep_));  \
 	} while (0)
 
 static void prune_metadata(yyjson_mut_val *object)
@@ -84,4 +84,12 @@ void prune_pod(yyjson_mut_doc *doc, yyjson_mut_val *object)
 	    "initContainerStatuses", "containerStatuses");
 	prune_container_statuses(yyjson_mut_obj_get(status, "initContainerStatuses"));
 	prune_container_statuses(yyjson_mut_obj_get(status, "containerStatuses"));
+}
+
+void prune_node(yyjson_mut_doc *doc, yyjson_mut_val *object)
+{
+	(void)doc;
+	KEEP_ONLY(yyjson_mut_obj_get(object, "metadata"), "name", "uid", "resourceVersion");
+	KEEP_ONLY(object, "metadata", "status");
+	KEEP_ONLY(yyjson_mut_obj_get(object, "status"), "allocatable");
 }

@@ -10,6 +10,7 @@
 void prune_model(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_deployment(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_service(yyjson_mut_doc *doc, yyjson_mut_val *object);
+void prune_node(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_pod(yyjson_mut_doc *doc, yyjson_mut_val *object);
 
 #endif

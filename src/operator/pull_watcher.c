@@ -24,6 +24,7 @@ struct stream {
 	struct pull_watcher *watcher;
 	char *node;
 	char *ip;
+	char *base; /* "http://10.0.0.7:11435" */
 	char *url;
 	struct http_call *call;
 	struct loop_timer *timer;
@@ -50,7 +51,8 @@ static gboolean take_line(void *data, const char *line, gsize len)
 	if (state == NULL)
 		return TRUE;
 	image = g_strdup(state->image);
-	/* A stream speaks of its own node, whatever it says: states of a node die with its stream. */
+	/* A stream speaks of its own node, whatever it says: states of a node die with its stream.
+	 */
 	g_free(state->node);
 	state->node = g_strdup(stream->node);
 	at_once = pulls_put(watcher->options.pulls, state);
@@ -60,8 +62,12 @@ static gboolean take_line(void *data, const char *line, gsize len)
 
 static gboolean on_head(void *data, const struct http_head *head)
 {
-	(void)data;
-	return http_head_status(head) == 200;
+	struct stream *stream = data;
+	gboolean ok = http_head_status(head) == 200;
+
+	if (ok)
+		pulls_set_store(stream->watcher->options.pulls, stream->node, stream->base);
+	return ok;
 }
 
 static gboolean on_body(void *data, const char *bytes, gsize len)
@@ -78,8 +84,9 @@ static void on_done(void *data, const GError *error)
 	gint64 after_ms = backoff_next_ms(&stream->backoff, stream->watcher->random);
 
 	stream->call = NULL;
-	log_debug(stream->watcher->options.log, "a store's progress stream ended", "node", stream->node,
-	    "error", error == NULL ? NULL : error->message, NULL);
+	pulls_set_store(stream->watcher->options.pulls, stream->node, NULL);
+	log_debug(stream->watcher->options.log, "a store's progress stream ended", "node",
+	    stream->node, "error", error == NULL ? NULL : error->message, NULL);
 	loop_timer_start(stream->timer, after_ms);
 }
 
@@ -110,6 +117,7 @@ static void stream_free(gpointer data)
 	lines_done(&stream->lines);
 	g_free(stream->node);
 	g_free(stream->ip);
+	g_free(stream->base);
 	g_free(stream->url);
 	g_free(stream);
 }
@@ -122,9 +130,11 @@ static struct stream *stream_new(struct pull_watcher *watcher, const char *node,
 	stream->watcher = watcher;
 	stream->node = g_strdup(node);
 	stream->ip = g_strdup(ip);
-	stream->url = g_strdup_printf("http://%s%s%s:%u/v1/progress", ipv6 ? "[" : "", ip,
-	    ipv6 ? "]" : "", watcher->options.port);
-	stream->backoff = (struct backoff){.base_ms = 1000, .cap_ms = 15000, .factor = 2, .jitter = 0.2};
+	stream->base = g_strdup_printf(
+	    "http://%s%s%s:%u", ipv6 ? "[" : "", ip, ipv6 ? "]" : "", watcher->options.port);
+	stream->url = g_strconcat(stream->base, "/v1/progress", NULL);
+	stream->backoff =
+	    (struct backoff){.base_ms = 1000, .cap_ms = 15000, .factor = 2, .jitter = 0.2};
 	stream->timer = loop_timer_new(watcher->loop, stream_open, stream);
 	lines_init(&stream->lines, LINE_MAX_BYTES);
 	stream_open(stream);
@@ -138,6 +148,7 @@ static void drop_stream(struct pull_watcher *watcher, const char *key)
 
 	if (stream == NULL)
 		return;
+	pulls_set_store(watcher->options.pulls, stream->node, NULL);
 	images = pulls_drop_node(watcher->options.pulls, stream->node);
 	g_hash_table_remove(watcher->streams, key);
 	announce(watcher, images);
@@ -158,8 +169,8 @@ static void pod_upserted(void *data, struct kube_object *old_object, struct kube
 		return;
 	drop_stream(watcher, new_object->key);
 	if (node != NULL && ip != NULL)
-		g_hash_table_insert(watcher->streams, g_strdup(new_object->key),
-		    stream_new(watcher, node, ip));
+		g_hash_table_insert(
+		    watcher->streams, g_strdup(new_object->key), stream_new(watcher, node, ip));
 }
 
 static void pod_deleted(void *data, struct kube_object *object)

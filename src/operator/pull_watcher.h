@@ -24,7 +24,8 @@ struct pull_watcher_options {
 	void *data;
 };
 
-struct pull_watcher *pull_watcher_new(struct loop *loop, const struct pull_watcher_options *options);
+struct pull_watcher *pull_watcher_new(
+    struct loop *loop, const struct pull_watcher_options *options);
 void pull_watcher_free(struct pull_watcher *watcher);
 DEFINE_AUTO(pull_watcher, pull_watcher_free)
 

@@ -11,6 +11,7 @@ struct pulls {
 	GMutex lock;
 	GHashTable *by_image; /* image -> GHashTable of node -> struct pull_state */
 	guint count;
+	GHashTable *stores; /* node -> base URL */
 };
 
 static const char *const phase_names[] = {"Queued", "Resolving", "Pulling", "Ready", "Failed"};
@@ -86,8 +87,9 @@ struct pulls *pulls_new(void)
 	struct pulls *pulls = g_new0(struct pulls, 1);
 
 	g_mutex_init(&pulls->lock);
-	pulls->by_image = g_hash_table_new_full(hash_str, g_str_equal, g_free,
-	    (GDestroyNotify)g_hash_table_unref);
+	pulls->by_image = g_hash_table_new_full(
+	    hash_str, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+	pulls->stores = g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
 	return pulls;
 }
 
@@ -96,6 +98,7 @@ void pulls_free(struct pulls *pulls)
 	if (pulls == NULL)
 		return;
 	g_hash_table_unref(pulls->by_image);
+	g_hash_table_unref(pulls->stores);
 	g_mutex_clear(&pulls->lock);
 	g_free(pulls);
 }
@@ -170,4 +173,28 @@ GPtrArray *pulls_for_image(struct pulls *pulls, const char *image)
 	}
 	g_mutex_unlock(&pulls->lock);
 	return states;
+}
+
+void pulls_set_store(struct pulls *pulls, const char *node, const char *url)
+{
+	g_mutex_lock(&pulls->lock);
+	if (url == NULL)
+		g_hash_table_remove(pulls->stores, node);
+	else
+		g_hash_table_replace(pulls->stores, g_strdup(node), g_strdup(url));
+	g_mutex_unlock(&pulls->lock);
+}
+
+char *pulls_any_store(struct pulls *pulls)
+{
+	GHashTableIter iter;
+	gpointer url = NULL;
+	char *found;
+
+	g_mutex_lock(&pulls->lock);
+	g_hash_table_iter_init(&iter, pulls->stores);
+	g_hash_table_iter_next(&iter, NULL, &url);
+	found = g_strdup(url);
+	g_mutex_unlock(&pulls->lock);
+	return found;
 }

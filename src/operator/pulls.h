@@ -17,7 +17,7 @@ struct pull_state {
 	enum pull_phase phase;
 	char *image; /* reference_full() */
 	char *node;
-	char *digest;       /* these and the following may be NULL */
+	char *digest; /* these and the following may be NULL */
 	char *family;
 	char *parameters;
 	char *quantization;
@@ -47,6 +47,11 @@ DEFINE_AUTO(pulls, pulls_free)
 gboolean pulls_put(struct pulls *pulls, struct pull_state *take_state);
 /* A node's store is gone: nothing is known of it. The images it had, for who must look again. */
 GPtrArray *pulls_drop_node(struct pulls *pulls, const char *node);
+/* A store can be asked at this base URL ("http://10.0.0.7:11435"); NULL: not any more. */
+void pulls_set_store(struct pulls *pulls, const char *node, const char *url);
+/* The base URL of some store, the caller's; NULL: none is known. */
+char *pulls_any_store(struct pulls *pulls);
+
 /* All states of an image; the array frees its references. */
 GPtrArray *pulls_for_image(struct pulls *pulls, const char *image);
 

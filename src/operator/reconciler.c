@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "model/resource.h"
 #include "operator/children.h"
+#include "operator/memory_need.h"
 #include "operator/plan.h"
 
 #include <string.h>
@@ -20,8 +21,8 @@ struct reconciler {
 	GMutex lock;
 	GHashTable *applied; /* "plural/namespace/name" -> struct applied */
 	/*
-	 * When a Model's status was last written, monotonic ms. Each write comes back as a change of
-	 * the Model; while a pull runs there is always something newer to write by then.
+	 * When a Model's status was last written, monotonic ms. Each write comes back as a change
+	 * of the Model; while a pull runs there is always something newer to write by then.
 	 */
 	GHashTable *status_written; /* "namespace/name" -> gint64 * */
 };
@@ -38,8 +39,7 @@ struct reconciler *reconciler_new(const struct reconciler_deps *deps)
 	reconciler->deps = *deps;
 	g_mutex_init(&reconciler->lock);
 	reconciler->applied = g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
-	reconciler->status_written =
-	    g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
+	reconciler->status_written = g_hash_table_new_full(hash_str, g_str_equal, g_free, g_free);
 	return reconciler;
 }
 
@@ -79,7 +79,8 @@ static guint64 hash_child(yyjson_val *child)
 
 static char *applied_key(const struct model *model, const struct action *action)
 {
-	return g_strdup_printf("%s/%s/%s", action->resource->plural, model->namespace, action->name);
+	return g_strdup_printf(
+	    "%s/%s/%s", action->resource->plural, model->namespace, action->name);
 }
 
 static gboolean was_just_applied(struct reconciler *reconciler, const struct model *model,
@@ -169,8 +170,8 @@ static gboolean is_free(struct reconciler *reconciler, const struct model *model
     const struct action *action, char **ret_refused, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
-	g_autoptr(yyjson_doc) there = kube_get(reconciler->deps.client, action->resource,
-	    model->namespace, action->name, &problem);
+	g_autoptr(yyjson_doc) there = kube_get(
+	    reconciler->deps.client, action->resource, model->namespace, action->name, &problem);
 	yyjson_val *root = yyjson_doc_get_root(there);
 	const char *owner;
 
@@ -180,13 +181,14 @@ static gboolean is_free(struct reconciler *reconciler, const struct model *model
 		g_propagate_error(error, g_steal_pointer(&problem));
 		return FALSE;
 	}
-	owner = json_str(yyjson_arr_get_first(json_at(root, "metadata", "ownerReferences", NULL)),
-	    "uid", NULL);
+	owner = json_str(
+	    yyjson_arr_get_first(json_at(root, "metadata", "ownerReferences", NULL)), "uid", NULL);
 	if (g_strcmp0(owner, model->uid) == 0)
 		return TRUE;
-	*ret_refused = g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, "
-				       "or give the Model another name",
-	    action->resource->kind, model->namespace, action->name);
+	*ret_refused =
+	    g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, "
+			    "or give the Model another name",
+		action->resource->kind, model->namespace, action->name);
 	return FALSE;
 }
 
@@ -216,8 +218,8 @@ static gboolean apply_child(struct reconciler *reconciler, const struct model *m
 		return FALSE;
 	if (action->creates && !is_free(reconciler, model, action, ret_refused, error))
 		return FALSE;
-	stored = kube_apply(reconciler->deps.client, action->resource, model->namespace, action->name,
-	    NULL, action->body, action->body_len, TRUE, error);
+	stored = kube_apply(reconciler->deps.client, action->resource, model->namespace,
+	    action->name, NULL, action->body, action->body_len, TRUE, error);
 	if (stored == NULL)
 		return FALSE;
 	remember_applied(reconciler, model, action, yyjson_doc_get_root(stored));
@@ -259,8 +261,8 @@ static gboolean do_children(struct reconciler *reconciler, const struct observed
 		const struct action *action = actions->pdata[i];
 		GError *problem = NULL;
 
-		if (was_just_applied(reconciler, observed->model, action,
-			child_of(observed, action->resource)))
+		if (was_just_applied(
+			reconciler, observed->model, action, child_of(observed, action->resource)))
 			continue;
 		if (apply_child(reconciler, observed->model, action, ret_refused, &problem))
 			continue;
@@ -283,8 +285,8 @@ static void note_phase(struct reconciler *reconciler, const struct model *model,
 }
 
 /* How long this status has to wait, 0: not at all. */
-static gint64 status_waits_ms(struct reconciler *reconciler, const struct action *action,
-    const char *key)
+static gint64 status_waits_ms(
+    struct reconciler *reconciler, const struct action *action, const char *key)
 {
 	gint64 since_ms =
 	    clock_monotonic_ms(reconciler->deps.clock) - status_written_ms(reconciler, key);
@@ -340,6 +342,16 @@ static yyjson_doc *parse_cached(struct cache *cache, const char *namespace, cons
 	return object == NULL ? NULL : kube_object_parse(object);
 }
 
+/* What the status remembers, else what a store finds out now. */
+static gboolean know_memory(struct reconciler *reconciler, const struct model *model,
+    struct memory_estimate *ret, gint64 *ret_again_ms)
+{
+	if (model->image == NULL || model->deleting)
+		return FALSE;
+	return memory_need_read(model, ret) ||
+	       inspector_estimate(reconciler->deps.inspector, model, ret, ret_again_ms);
+}
+
 static gboolean run_for(struct reconciler *reconciler, const struct model *model,
     struct reconcile_result *ret_result, GError **error)
 {
@@ -351,12 +363,17 @@ static gboolean run_for(struct reconciler *reconciler, const struct model *model
 	g_autoptr(yyjson_doc) service = parse_cached(deps->services, model->namespace, child);
 	g_autoptr(GPtrArray) pods = cache_by_index(deps->pods, key);
 	g_autoptr(GPtrArray) pulls = pulls_for_image(deps->pulls, image == NULL ? "" : image);
+	struct memory_estimate estimate;
+	gint64 ask_again_ms = 0;
+	gboolean estimated = know_memory(reconciler, model, &estimate, &ask_again_ms);
 	const struct observed observed = {
 	    .model = model,
 	    .deployment = yyjson_doc_get_root(deployment),
 	    .service = yyjson_doc_get_root(service),
 	    .pods = pods,
 	    .pulls = pulls,
+	    .memory = estimated ? &estimate : NULL,
+	    .largest_node_bytes = nodes_largest_bytes(deps->nodes),
 	    .now_us = clock_wall_us(deps->clock),
 	};
 	g_autofree char *refused = NULL;
@@ -364,14 +381,15 @@ static gboolean run_for(struct reconciler *reconciler, const struct model *model
 
 	if (!do_children(reconciler, &observed, &refused, &reason, error))
 		return FALSE;
+	ret_result->requeue_after_ms = ask_again_ms;
 	/* Nothing we watch will tell when somebody else's object goes away. */
 	if (refused != NULL)
 		ret_result->requeue_after_ms = 30 * 1000;
 	return do_status(reconciler, &observed, refused, reason, ret_result, error);
 }
 
-gboolean reconciler_run(void *data, const char *key, struct reconcile_result *ret_result,
-    GError **error)
+gboolean reconciler_run(
+    void *data, const char *key, struct reconcile_result *ret_result, GError **error)
 {
 	struct reconciler *reconciler = data;
 	AUTO(kube_object) object = cache_get(reconciler->deps.models, key);
@@ -389,7 +407,8 @@ gboolean reconciler_run(void *data, const char *key, struct reconcile_result *re
 	if (run_for(reconciler, model, ret_result, &problem))
 		return TRUE;
 	/* Deleted meanwhile, or another one under its name: the watch will tell. */
-	if (kube_error_is(problem, KUBE_ERROR_NOT_FOUND) || kube_error_is(problem, KUBE_ERROR_CONFLICT)) {
+	if (kube_error_is(problem, KUBE_ERROR_NOT_FOUND) ||
+	    kube_error_is(problem, KUBE_ERROR_CONFLICT)) {
 		AUTO(kube_object) now = cache_get(reconciler->deps.models, key);
 
 		if (now == NULL || strcmp(now->uid, model->uid) != 0)

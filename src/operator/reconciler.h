@@ -10,6 +10,8 @@
 #include "ctl/cache.h"
 #include "ctl/controller.h"
 #include "ctl/recorder.h"
+#include "operator/inspector.h"
+#include "operator/nodes.h"
 #include "operator/phases.h"
 #include "operator/pulls.h"
 #include "operator/settings.h"
@@ -23,6 +25,8 @@ struct reconciler_deps {
 	struct cache *models, *deployments, *services, *pods;
 	struct pulls *pulls;
 	struct phases *phases;
+	struct inspector *inspector;
+	struct nodes *nodes;
 	const struct operator_settings *settings;
 	/* May we write now? Asked before each write; NULL: always. */
 	gboolean (*may_write)(void *data);
@@ -34,7 +38,7 @@ void reconciler_free(struct reconciler *reconciler);
 DEFINE_AUTO(reconciler, reconciler_free)
 
 /* A reconcile_fn; `data` is the reconciler. */
-gboolean reconciler_run(void *data, const char *key, struct reconcile_result *ret_result,
-    GError **error);
+gboolean reconciler_run(
+    void *data, const char *key, struct reconcile_result *ret_result, GError **error);
 
 #endif

@@ -84,6 +84,8 @@ void server_env_set(yyjson_mut_doc *doc, yyjson_mut_val *container, const struct
 	add_default(&draft, "OLLAMA_KEEP_ALIVE", model->keep_alive);
 	add_number(&draft, "OLLAMA_CONTEXT_LENGTH", model->context_length);
 	add_number(&draft, "OLLAMA_NUM_PARALLEL", model->parallel);
+	/* What the estimate of memory reckons with. */
+	add_number(&draft, "LLAMA_ARG_CACHE_RAM", MEMORY_PROMPT_CACHE_MIB);
 	add_hardware(&draft, hardware);
 	yyjson_arr_iter_init(model->extra_env, &iter);
 	while ((entry = yyjson_arr_iter_next(&iter)) != NULL)

@@ -5,6 +5,7 @@
 #ifndef OPERATOR_SERVER_ENV_H
 #define OPERATOR_SERVER_ENV_H
 
+#include "model/memory.h"
 #include "model/resource.h"
 #include "operator/hardware.h"
 

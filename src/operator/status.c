@@ -3,6 +3,7 @@
 #include "base/quantity.h"
 #include "base/timefmt.h"
 #include "operator/children.h"
+#include "operator/memory_need.h"
 #include "operator/pulls.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ struct draft {
 	yyjson_mut_val *root;
 	yyjson_mut_val *conditions;
 	char *now;
+	char *too_large; /* why no node can hold it, NULL: one can */
 };
 
 yyjson_val *status_condition(yyjson_val *status, const char *type)
@@ -51,10 +53,10 @@ static void add_condition(struct draft *draft, const char *type, const char *sta
 	json_mut_set_str(draft->doc, condition, "reason", reason);
 	json_mut_set_str(draft->doc, condition, "message", message);
 	json_mut_set_int(draft->doc, condition, "observedGeneration", model->generation);
-	json_mut_set_str(draft->doc, condition, "lastTransitionTime",
-	    since != NULL ? since : draft->now);
-	json_mut_set_str(draft->doc, condition, "lastUpdateTime",
-	    updated != NULL ? updated : draft->now);
+	json_mut_set_str(
+	    draft->doc, condition, "lastTransitionTime", since != NULL ? since : draft->now);
+	json_mut_set_str(
+	    draft->doc, condition, "lastUpdateTime", updated != NULL ? updated : draft->now);
 	yyjson_mut_arr_append(draft->conditions, condition);
 }
 
@@ -72,8 +74,8 @@ static void read_counters(struct draft *draft)
 
 static void write_counters(struct draft *draft)
 {
-	json_mut_set_int(draft->doc, draft->root, "observedGeneration",
-	    draft->in->model->generation);
+	json_mut_set_int(
+	    draft->doc, draft->root, "observedGeneration", draft->in->model->generation);
 	json_mut_set_int(draft->doc, draft->root, "replicas", draft->replicas);
 	json_mut_set_int(draft->doc, draft->root, "readyReplicas", draft->ready);
 	json_mut_set_int(draft->doc, draft->root, "availableReplicas", draft->available);
@@ -85,8 +87,11 @@ static void write_counters(struct draft *draft)
 /* Trouble first, then work in progress, then what is done. */
 static int urgency(const struct pull_state *pull)
 {
-	static const int of_phase[] = {
-	    [PULL_FAILED] = 4, [PULL_PULLING] = 3, [PULL_RESOLVING] = 2, [PULL_QUEUED] = 1, [PULL_READY] = 0};
+	static const int of_phase[] = {[PULL_FAILED] = 4,
+	    [PULL_PULLING] = 3,
+	    [PULL_RESOLVING] = 2,
+	    [PULL_QUEUED] = 1,
+	    [PULL_READY] = 0};
 
 	return of_phase[pull->phase];
 }
@@ -203,25 +208,56 @@ static void add_pulled(struct draft *draft)
 	yyjson_val *before = status_condition(draft->in->model->status, "Pulled");
 
 	if (draft->in->model->image == NULL) {
-		add_condition(draft, "Pulled", "False", "InvalidImage", draft->in->model->image_error);
+		add_condition(
+		    draft, "Pulled", "False", "InvalidImage", draft->in->model->image_error);
 	} else if (pull != NULL && pull->phase == PULL_FAILED) {
-		add_condition(draft, "Pulled", "False", pull->reason != NULL ? pull->reason : "Failed",
+		add_condition(draft, "Pulled", "False",
+		    pull->reason != NULL ? pull->reason : "Failed",
 		    pull->message != NULL ? pull->message : "the pull failed without a reason");
 	} else if ((pull != NULL && pull->phase == PULL_READY) || draft->ready > 0) {
-		add_condition(draft, "Pulled", "True", "Pulled", "the weights are on the nodes that need them");
+		add_condition(draft, "Pulled", "True", "Pulled",
+		    "the weights are on the nodes that need them");
 	} else if (pull != NULL) {
-		/* The bytes are in status.pull: a condition that changed with each would be noise. */
+		/* The bytes are in status.pull: a condition that changed with each would be noise.
+		 */
 		add_condition(draft, "Pulled", "False", "Pulling", "the weights are on their way");
-	} else if (facts_still_hold(draft) && g_strcmp0(json_str(before, "status", NULL), "True") == 0) {
-		add_condition(draft, "Pulled", "True", "Pulled", "the weights are on the nodes that need them");
+	} else if (facts_still_hold(draft) &&
+		   g_strcmp0(json_str(before, "status", NULL), "True") == 0) {
+		add_condition(draft, "Pulled", "True", "Pulled",
+		    "the weights are on the nodes that need them");
 	} else {
-		add_condition(draft, "Pulled", "Unknown", "Waiting", "no node's store has been asked yet");
+		add_condition(
+		    draft, "Pulled", "Unknown", "Waiting", "no node's store has been asked yet");
 	}
+}
+
+/* No node can hold it: the sentence with both numbers, the caller's; NULL: one can. */
+static char *too_large(const struct draft *draft)
+{
+	const struct memory_estimate *memory = draft->in->memory;
+	g_autofree char *needs = NULL, *weights = NULL, *cache = NULL, *has = NULL;
+
+	if (memory == NULL || draft->in->largest_node_bytes == 0 || draft->available > 0 ||
+	    memory->total_bytes <= draft->in->largest_node_bytes ||
+	    !memory_need_is_requested(draft->in->model))
+		return NULL;
+	needs = quantity_human_bytes(memory->total_bytes);
+	weights = quantity_human_bytes(memory->weights_bytes);
+	cache = quantity_human_bytes(memory->cache_bytes);
+	has = quantity_human_bytes(draft->in->largest_node_bytes);
+	return g_strdup_printf(
+	    "the model needs %s of memory (weights %s, cache %s), the largest node "
+	    "has %s: take a smaller model or context, or say "
+	    "spec.resources.requests.memory yourself",
+	    needs, weights, cache, has);
 }
 
 static void add_schedulable(struct draft *draft)
 {
-	if (draft->pods.unschedulable)
+	if (draft->too_large != NULL)
+		add_condition(
+		    draft, "Schedulable", "False", "InsufficientMemory", draft->too_large);
+	else if (draft->pods.unschedulable)
 		add_condition(draft, "Schedulable", "False", draft->pods.trouble,
 		    draft->pods.trouble_message);
 	else if (g_hash_table_size(draft->pods.nodes) > 0)
@@ -243,8 +279,8 @@ static void add_available(struct draft *draft)
 		    draft->available, wanted);
 		add_condition(draft, "Available", "True", "ModelAnswers", message);
 	} else {
-		add_condition(draft, "Available", "False", "NotReady",
-		    "no replica has the model loaded yet");
+		add_condition(
+		    draft, "Available", "False", "NotReady", "no replica has the model loaded yet");
 	}
 }
 
@@ -266,11 +302,13 @@ static void add_progressing(struct draft *draft)
 	const struct status_input *in = draft->in;
 
 	if (in->model->image == NULL) {
-		add_condition(draft, "Progressing", "False", "InvalidImage", in->model->image_error);
+		add_condition(
+		    draft, "Progressing", "False", "InvalidImage", in->model->image_error);
 	} else if (in->refused != NULL) {
 		add_condition(draft, "Progressing", "False", in->refused_reason, in->refused);
 	} else if (rolled_out(draft)) {
-		add_condition(draft, "Progressing", "True", "Complete", "all replicas are up to date");
+		add_condition(
+		    draft, "Progressing", "True", "Complete", "all replicas are up to date");
 	} else if (draft->pods.trouble != NULL) {
 		add_condition(draft, "Progressing", "False", draft->pods.trouble,
 		    draft->pods.trouble_message);
@@ -292,10 +330,11 @@ static void add_replica_failure(struct draft *draft)
 	const char *reason = json_str(failure, "reason", NULL);
 
 	if (draft->in->refused != NULL)
-		add_condition(draft, "ReplicaFailure", "True", draft->in->refused_reason,
-		    draft->in->refused);
+		add_condition(
+		    draft, "ReplicaFailure", "True", draft->in->refused_reason, draft->in->refused);
 	else if (g_strcmp0(json_str(failure, "status", NULL), "True") == 0)
-		add_condition(draft, "ReplicaFailure", "True", reason != NULL ? reason : "FailedCreate",
+		add_condition(draft, "ReplicaFailure", "True",
+		    reason != NULL ? reason : "FailedCreate",
 		    message != NULL ? message : "the Deployment cannot make its pods");
 	else
 		add_condition(draft, "ReplicaFailure", "False", "AsExpected", "pods can be made");
@@ -342,6 +381,8 @@ static char *message_for_people(const struct draft *draft)
 		return g_strdup(in->refused);
 	if (pull != NULL && pull->phase == PULL_FAILED)
 		return g_strdup(pull->message);
+	if (draft->too_large != NULL)
+		return g_strdup(draft->too_large);
 	if (draft->pods.trouble_message != NULL)
 		return g_strdup(draft->pods.trouble_message);
 	if (pull != NULL && pull->phase != PULL_READY)
@@ -373,10 +414,13 @@ yyjson_mut_doc *status_compute(const struct status_input *input)
 	pods_summarize(input->pods, &draft.pods);
 	choose_pull(&draft);
 	read_counters(&draft);
+	draft.too_large = too_large(&draft);
 	write_people(&draft);
 	write_counters(&draft);
 	write_facts(&draft);
 	write_pull(&draft);
+	if (input->memory != NULL)
+		memory_need_write(draft.doc, draft.root, input->model, input->memory);
 	draft.conditions = yyjson_mut_arr(draft.doc);
 	json_mut_set(draft.doc, draft.root, "conditions", draft.conditions);
 	add_available(&draft);
@@ -386,6 +430,7 @@ yyjson_mut_doc *status_compute(const struct status_input *input)
 	add_schedulable(&draft);
 	pods_summary_done(&draft.pods);
 	g_free(draft.now);
+	g_free(draft.too_large);
 	return draft.doc;
 }
 

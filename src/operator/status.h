@@ -8,17 +8,20 @@
 #ifndef OPERATOR_STATUS_H
 #define OPERATOR_STATUS_H
 
+#include "model/memory.h"
 #include "model/resource.h"
 #include "operator/pods.h"
 
 struct status_input {
 	const struct model *model;
-	yyjson_val *deployment;    /* as observed; NULL: none */
-	GPtrArray *pods;           /* struct kube_object */
-	GPtrArray *pulls;          /* struct pull_state of the Model's image, all nodes */
-	const char *refused;       /* why children could not be made, a sentence; NULL: they were */
+	yyjson_val *deployment; /* as observed; NULL: none */
+	GPtrArray *pods;        /* struct kube_object */
+	GPtrArray *pulls;       /* struct pull_state of the Model's image, all nodes */
+	const struct memory_estimate *memory; /* NULL: not known */
+	gint64 largest_node_bytes;            /* 0: not known */
+	const char *refused; /* why children could not be made, a sentence; NULL: they were */
 	const char *refused_reason;
-	gint64 now_us;             /* wall clock */
+	gint64 now_us; /* wall clock */
 };
 
 /* The value of `status` as the root of a document, the caller's. */

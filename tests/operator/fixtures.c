@@ -24,9 +24,10 @@ struct kube_object *object_from_yaml(const char *yaml)
 
 struct model *model_with(const char *spec, const char *status)
 {
-	g_autofree char *yaml = g_strdup_printf("metadata: {name: phi, namespace: default, uid: uid-1, "
-						"generation: 3}\nspec: %s\nstatus: %s\n",
-	    spec, status != NULL ? status : "{}");
+	g_autofree char *yaml =
+	    g_strdup_printf("metadata: {name: phi, namespace: default, uid: uid-1, "
+			    "generation: 3}\nspec: %s\nstatus: %s\n",
+		spec, status != NULL ? status : "{}");
 	AUTO(kube_object) object = object_from_yaml(yaml);
 	g_autoptr(GError) error = NULL;
 	struct model *model = model_from_object(object, &error);

@@ -12,7 +12,8 @@ static yyjson_doc *deployment_of(const char *spec, yyjson_val *existing)
 {
 	AUTO(model) model = model_with(spec, NULL);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(yyjson_mut_doc) doc = child_deployment(model, test_settings(), existing, &error);
+	g_autoptr(yyjson_mut_doc) doc = child_deployment(
+	    model, test_settings(), &(struct child_facts){.existing = existing}, &error);
 
 	if (doc == NULL)
 		fail_msg("%s", error->message);

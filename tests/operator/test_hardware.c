@@ -65,7 +65,8 @@ static void test_rocm_image(void **state)
 static char *env_of(const char *spec, const char *name, char **ret_image)
 {
 	AUTO(model) model = model_with(spec, NULL);
-	g_autoptr(yyjson_mut_doc) mut = child_deployment(model, test_settings(), NULL, NULL);
+	g_autoptr(yyjson_mut_doc) mut =
+	    child_deployment(model, test_settings(), &(struct child_facts){0}, NULL);
 	g_autoptr(yyjson_doc) doc = yyjson_mut_doc_imut_copy(mut, NULL);
 	yyjson_val *server = yyjson_arr_get_first(
 	    json_at(yyjson_doc_get_root(doc), "spec", "template", "spec", "containers", NULL));

@@ -48,7 +48,8 @@ static yyjson_doc *as_stored(yyjson_mut_doc *doc)
 	yyjson_mut_val *spec = yyjson_mut_obj_get(yyjson_mut_doc_get_root(doc), "spec");
 
 	json_mut_set_int(doc, spec, "revisionHistoryLimit", 10);
-	json_mut_set_str(doc, yyjson_mut_obj_get(yyjson_mut_doc_get_root(doc), "metadata"), "uid", "u");
+	json_mut_set_str(
+	    doc, yyjson_mut_obj_get(yyjson_mut_doc_get_root(doc), "metadata"), "uid", "u");
 	return yyjson_mut_doc_imut_copy(doc, NULL);
 }
 
@@ -84,7 +85,7 @@ static void test_nothing_to_do_when_all_is_as_wanted(void **state)
 
 	(void)state;
 	scene_init(&scene, "{image: phi}", NULL);
-	deployment = child_deployment(scene.model, test_settings(), NULL, NULL);
+	deployment = child_deployment(scene.model, test_settings(), &(struct child_facts){0}, NULL);
 	service = child_service(scene.model);
 	stored_deployment = as_stored(deployment);
 	stored_service = as_stored(service);
@@ -112,7 +113,8 @@ static void test_any_change_of_the_spec_is_applied(void **state)
 	    "{image: phi, podTemplate: {spec: {nodeSelector: {a: b}}}}",
 	};
 	AUTO(model) before = model_with("{image: phi}", NULL);
-	g_autoptr(yyjson_mut_doc) deployment = child_deployment(before, test_settings(), NULL, NULL);
+	g_autoptr(yyjson_mut_doc) deployment =
+	    child_deployment(before, test_settings(), &(struct child_facts){0}, NULL);
 	g_autoptr(yyjson_mut_doc) service = child_service(before);
 	g_autoptr(yyjson_doc) stored_deployment = as_stored(deployment);
 	g_autoptr(yyjson_doc) stored_service = as_stored(service);
@@ -132,7 +134,8 @@ static void test_any_change_of_the_spec_is_applied(void **state)
 	}
 }
 
-/* What the Model does not set any more is no difference in what it sets: it must go none the less. */
+/* What the Model does not set any more is no difference in what it sets: it must go none the less.
+ */
 static void test_what_is_set_no_more_is_applied(void **state)
 {
 	static const char *const specs[] = {
@@ -147,7 +150,7 @@ static void test_what_is_set_no_more_is_applied(void **state)
 	for (gsize i = 0; i < G_N_ELEMENTS(specs); i++) {
 		AUTO(model) before = model_with(specs[i], NULL);
 		g_autoptr(yyjson_mut_doc) deployment =
-		    child_deployment(before, test_settings(), NULL, NULL);
+		    child_deployment(before, test_settings(), &(struct child_facts){0}, NULL);
 		g_autoptr(yyjson_mut_doc) service = child_service(before);
 		g_autoptr(yyjson_doc) stored_deployment = as_stored(deployment);
 		g_autoptr(yyjson_doc) stored_service = as_stored(service);
@@ -222,7 +225,8 @@ static const struct action *find(GPtrArray *actions, enum action_kind kind, cons
 	for (guint i = 0; i < actions->len; i++) {
 		const struct action *action = actions->pdata[i];
 
-		if (action->kind == kind && (reason == NULL || g_strcmp0(action->reason, reason) == 0))
+		if (action->kind == kind &&
+		    (reason == NULL || g_strcmp0(action->reason, reason) == 0))
 			return action;
 	}
 	return NULL;
@@ -253,9 +257,9 @@ static void test_status_is_written_once(void **state)
 
 static void test_events_tell_of_changes_only(void **state)
 {
-	static const char line[] =
-	    "{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"n\",\"phase\":\"Failed\","
-	    "\"reason\":\"NotFound\",\"message\":\"not found\"}";
+	static const char line[] = "{\"image\":\"registry.ollama.ai/library/"
+				   "phi:latest\",\"node\":\"n\",\"phase\":\"Failed\","
+				   "\"reason\":\"NotFound\",\"message\":\"not found\"}";
 	AUTO(pull_state) pull = pull_state_parse(line, strlen(line));
 	g_autoptr(GPtrArray) pulls = g_ptr_array_new();
 	struct scene scene;
@@ -271,7 +275,8 @@ static void test_events_tell_of_changes_only(void **state)
 	assert_string_equal(find(first, ACTION_EVENT, "NotFound")->event_type, "Warning");
 	scene_done(&scene);
 	scene_init(&scene, "{image: phi}",
-	    "{conditions: [{type: Pulled, status: 'False', reason: NotFound, message: not found}]}");
+	    "{conditions: [{type: Pulled, status: 'False', reason: NotFound, message: not "
+	    "found}]}");
 	scene.observed.pulls = pulls;
 	again = plan_status(&scene.observed, NULL, NULL);
 	assert_null(find(again, ACTION_EVENT, "NotFound"));

@@ -11,16 +11,16 @@
 static struct pull_state *state_of(const char *node, const char *phase, int completed)
 {
 	g_autofree char *line = g_strdup_printf(
-	    "{\"image\":\"i\",\"node\":\"%s\",\"phase\":\"%s\",\"completed\":%d,\"total\":10}", node, phase,
-	    completed);
+	    "{\"image\":\"i\",\"node\":\"%s\",\"phase\":\"%s\",\"completed\":%d,\"total\":10}",
+	    node, phase, completed);
 
 	return pull_state_parse(line, strlen(line));
 }
 
 static void test_lines_that_are_no_state(void **state)
 {
-	static const char *const lines[] = {"", "{}", "{\"synced\":true}", "[]", "not json", "{\"image\":\"i\"}",
-	    "{\"image\":\"i\",\"node\":\"n\",\"phase\":\"Dancing\"}",
+	static const char *const lines[] = {"", "{}", "{\"synced\":true}", "[]", "not json",
+	    "{\"image\":\"i\"}", "{\"image\":\"i\",\"node\":\"n\",\"phase\":\"Dancing\"}",
 	    "{\"image\":1,\"node\":\"n\",\"phase\":\"Ready\"}"};
 
 	(void)state;

@@ -8,34 +8,34 @@
 
 #include <cmocka.h>
 
-#define POD_FETCHING                                                                               \
-	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"                       \
-	"status: {phase: Pending, initContainerStatuses: [{name: fetch, ready: false, state: "     \
+#define POD_FETCHING                                                                           \
+	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"                   \
+	"status: {phase: Pending, initContainerStatuses: [{name: fetch, ready: false, state: " \
 	"{running: {}}}]}"
-#define POD_LOADING                                                                                \
-	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"                       \
-	"status: {phase: Running, conditions: [{type: Ready, status: 'False'}], "                  \
+#define POD_LOADING                                                               \
+	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"      \
+	"status: {phase: Running, conditions: [{type: Ready, status: 'False'}], " \
 	"containerStatuses: [{name: server, ready: false, state: {running: {}}}]}"
-#define POD_READY                                                                                  \
-	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"                       \
-	"status: {phase: Running, conditions: [{type: Ready, status: 'True'}], "                   \
+#define POD_READY                                                                \
+	"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"     \
+	"status: {phase: Running, conditions: [{type: Ready, status: 'True'}], " \
 	"containerStatuses: [{name: server, ready: true, state: {running: {}}}]}"
-#define DEPLOYMENT_READY                                                                           \
-	"metadata: {name: ollama-model-phi, generation: 2}\n"                                      \
-	"status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, readyReplicas: 1, "      \
+#define DEPLOYMENT_READY                                                                      \
+	"metadata: {name: ollama-model-phi, generation: 2}\n"                                 \
+	"status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, readyReplicas: 1, " \
 	"availableReplicas: 1}"
-#define DEPLOYMENT_WAITING                                                                         \
-	"metadata: {name: ollama-model-phi, generation: 2}\n"                                      \
+#define DEPLOYMENT_WAITING                                    \
+	"metadata: {name: ollama-model-phi, generation: 2}\n" \
 	"status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, unavailableReplicas: 1}"
 #define PULLING                                                                                    \
 	"{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"node1\",\"phase\":"       \
 	"\"Pulling\",\"completed\":43000000,\"total\":100000000,\"digest\":\"sha256:d\",\"size\":" \
 	"100000000}"
-#define PULL_DONE                                                                                  \
-	"{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"node1\",\"phase\":"       \
+#define PULL_DONE                                                                            \
+	"{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"node1\",\"phase\":" \
 	"\"Ready\",\"digest\":\"sha256:d\",\"size\":100000000,\"family\":\"phi2\"}"
-#define PULL_FAILED_LINE                                                                           \
-	"{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"node1\",\"phase\":"       \
+#define PULL_FAILED_LINE                                                                     \
+	"{\"image\":\"registry.ollama.ai/library/phi:latest\",\"node\":\"node1\",\"phase\":" \
 	"\"Failed\",\"reason\":\"NotFound\",\"message\":\"manifest not found: check spec.image\"}"
 
 /* What a test observes; NULL members are absent. */
@@ -50,15 +50,16 @@ struct scene {
 
 static yyjson_doc *status_of(const struct scene *scene)
 {
-	AUTO(model) model =
+	AUTO(model)
+	model =
 	    model_with(scene->spec != NULL ? scene->spec : "{image: phi}", scene->status_before);
 	g_autoptr(yyjson_doc) deployment =
 	    scene->deployment == NULL ? NULL : doc_from_yaml(scene->deployment);
 	g_autoptr(GPtrArray) pods = g_ptr_array_new();
 	g_autoptr(GPtrArray) pulls = g_ptr_array_new();
 	AUTO(kube_object) pod = scene->pod == NULL ? NULL : object_from_yaml(scene->pod);
-	AUTO(pull_state) pull =
-	    scene->pull == NULL ? NULL : pull_state_parse(scene->pull, strlen(scene->pull));
+	AUTO(pull_state)
+	pull = scene->pull == NULL ? NULL : pull_state_parse(scene->pull, strlen(scene->pull));
 	struct status_input input = {
 	    .model = model,
 	    .deployment = yyjson_doc_get_root(deployment),
@@ -78,8 +79,8 @@ static yyjson_doc *status_of(const struct scene *scene)
 	return yyjson_mut_doc_imut_copy(status, NULL);
 }
 
-static void assert_condition(yyjson_val *status, const char *type, const char *value,
-    const char *reason)
+static void assert_condition(
+    yyjson_val *status, const char *type, const char *value, const char *reason)
 {
 	yyjson_val *condition = status_condition(status, type);
 
@@ -140,7 +141,8 @@ static void test_between_pull_and_start_is_loading_too(void **state)
 	    /* The init container has ended, the server has not started. */
 	    "metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"
 	    "status: {phase: Pending, initContainerStatuses: [{name: fetch, ready: true, state: "
-	    "{terminated: {exitCode: 0}}}], containerStatuses: [{name: server, ready: false, state: "
+	    "{terminated: {exitCode: 0}}}], containerStatuses: [{name: server, ready: false, "
+	    "state: "
 	    "{waiting: {reason: PodInitializing}}}]}",
 	    /* The pod is Ready, and its Deployment has not counted it. */
 	    POD_READY,
@@ -180,9 +182,11 @@ static void test_available_goes_back_and_keeps_its_time(void **state)
 	    .pod = POD_LOADING,
 	    .status_before =
 		"{conditions: [{type: Available, status: 'True', reason: ModelAnswers, "
-		"lastTransitionTime: '2026-01-01T00:00:00Z'}, {type: ReplicaFailure, status: 'False', "
+		"lastTransitionTime: '2026-01-01T00:00:00Z'}, {type: ReplicaFailure, status: "
+		"'False', "
 		"reason: AsExpected, message: pods can be made, observedGeneration: 3, "
-		"lastTransitionTime: '2026-01-01T00:00:00Z', lastUpdateTime: '2026-01-02T00:00:00Z'}]}",
+		"lastTransitionTime: '2026-01-01T00:00:00Z', lastUpdateTime: "
+		"'2026-01-02T00:00:00Z'}]}",
 	});
 	yyjson_val *status = yyjson_doc_get_root(doc);
 	yyjson_val *kept = status_condition(status, "ReplicaFailure");
@@ -206,7 +210,8 @@ static void test_failed_pull_says_why(void **state)
 	assert_phase(status, "Failed");
 	assert_condition(status, "Pulled", "False", "NotFound");
 	assert_condition(status, "Progressing", "False", "PullFailed");
-	assert_string_equal(json_str(status, "message", NULL), "manifest not found: check spec.image");
+	assert_string_equal(
+	    json_str(status, "message", NULL), "manifest not found: check spec.image");
 }
 
 static void test_invalid_image_says_why(void **state)
@@ -262,10 +267,11 @@ static void test_unschedulable_gives_the_schedulers_reason(void **state)
 static void test_crash_shows_last_words(void **state)
 {
 	g_autoptr(yyjson_doc) doc = status_of(&(struct scene){.deployment = DEPLOYMENT_WAITING,
-	    .pod = "metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"
-		   "status: {phase: Running, containerStatuses: [{name: server, ready: false, state: "
-		   "{waiting: {reason: CrashLoopBackOff, message: back-off}}, lastState: {terminated: "
-		   "{reason: Error, message: unable to load model}}}]}"});
+	    .pod =
+		"metadata: {name: p, namespace: default}\nspec: {nodeName: node1}\n"
+		"status: {phase: Running, containerStatuses: [{name: server, ready: false, state: "
+		"{waiting: {reason: CrashLoopBackOff, message: back-off}}, lastState: {terminated: "
+		"{reason: Error, message: unable to load model}}}]}"});
 	yyjson_val *status = yyjson_doc_get_root(doc);
 
 	(void)state;
@@ -277,13 +283,13 @@ static void test_crash_shows_last_words(void **state)
 /* Stores start anew and know nothing for a while: what was pulled stays pulled. */
 static void test_facts_outlive_a_stores_restart(void **state)
 {
-	static const char before[] =
-	    "{image: 'registry.ollama.ai/library/phi:latest', digest: 'sha256:d', size: 5, conditions: "
-	    "[{type: Pulled, status: 'True', reason: Pulled}]}";
-	g_autoptr(yyjson_doc) same = status_of(
-	    &(struct scene){.status_before = before, .deployment = DEPLOYMENT_WAITING});
-	g_autoptr(yyjson_doc) other = status_of(&(struct scene){.spec = "{image: 'phi:3'}",
-	    .status_before = before, .deployment = DEPLOYMENT_WAITING});
+	static const char before[] = "{image: 'registry.ollama.ai/library/phi:latest', digest: "
+				     "'sha256:d', size: 5, conditions: "
+				     "[{type: Pulled, status: 'True', reason: Pulled}]}";
+	g_autoptr(yyjson_doc) same =
+	    status_of(&(struct scene){.status_before = before, .deployment = DEPLOYMENT_WAITING});
+	g_autoptr(yyjson_doc) other = status_of(&(struct scene){
+	    .spec = "{image: 'phi:3'}", .status_before = before, .deployment = DEPLOYMENT_WAITING});
 
 	(void)state;
 	assert_string_equal(json_str(yyjson_doc_get_root(same), "digest", NULL), "sha256:d");
@@ -311,7 +317,8 @@ static void test_same_is_same(void **state)
 		g_autoptr(yyjson_doc) after = doc_from_yaml(table[i].after);
 
 		assert_int_equal(
-		    status_same(yyjson_doc_get_root(before), yyjson_doc_get_root(after)), table[i].same);
+		    status_same(yyjson_doc_get_root(before), yyjson_doc_get_root(after)),
+		    table[i].same);
 	}
 }
 

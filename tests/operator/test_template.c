@@ -14,7 +14,8 @@ static yyjson_doc *deployment_of(const char *spec)
 {
 	AUTO(model) model = model_with(spec, NULL);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(yyjson_mut_doc) doc = child_deployment(model, test_settings(), NULL, &error);
+	g_autoptr(yyjson_mut_doc) doc =
+	    child_deployment(model, test_settings(), &(struct child_facts){0}, &error);
 
 	if (doc == NULL)
 		fail_msg("%s", error->message);
@@ -317,7 +318,7 @@ static void test_what_cannot_be_merged_says_why(void **state)
 		AUTO(model) model = model_with(spec, NULL);
 		g_autoptr(GError) error = NULL;
 		g_autoptr(yyjson_mut_doc) doc =
-		    child_deployment(model, test_settings(), NULL, &error);
+		    child_deployment(model, test_settings(), &(struct child_facts){0}, &error);
 		const struct observed observed = {.model = model};
 		g_autofree char *refused = NULL;
 		const char *reason = NULL;
