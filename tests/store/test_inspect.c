@@ -520,7 +520,6 @@ static void answers_are_bounded(void **state)
 			g_autofree char *manifest =
 			    g_strdup_printf("/v2/library/m%d/manifests/1", i);
 			AUTO(reference) reference = reference_parse(name, NULL);
-			g_autoptr(GString) layers = g_string_new(NULL);
 			g_autofree char *path = fake_registry_blob_path(name, weights);
 			g_autofree char *digest = fake_digest(weights);
 			g_autofree char *text = g_strdup_printf(
