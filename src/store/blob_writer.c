@@ -45,7 +45,7 @@ static gboolean open_partial(struct blob_writer *writer, GError **error)
 	gboolean locked;
 
 	writer->fd = openat(writer->content->dir_fd, writer->partial_path,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, writer->content->is_volume ? 0664 : 0644);
 	if (writer->fd < 0)
 		return fail(writer, "opening", error);
 	locked = flock(writer->fd, LOCK_EX | LOCK_NB) == 0;
@@ -54,7 +54,8 @@ static gboolean open_partial(struct blob_writer *writer, GError **error)
 	if (locked && fstat(writer->fd, &ours) == 0 &&
 	    fstatat(writer->content->dir_fd, writer->partial_path, &named, 0) == 0 &&
 	    ours.st_ino == named.st_ino)
-		return fchmod(writer->fd, 0644) == 0 || fail(writer, "opening", error);
+		return content_open_mode(writer->content, writer->fd) ||
+		    fail(writer, "opening", error);
 	g_set_error(error, STORE_ERROR, STORE_ERROR_IN_USE, "%s is being written by someone else",
 	    writer->digest);
 	return FALSE;

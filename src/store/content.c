@@ -27,11 +27,18 @@ char *content_temp_path(const char *directory)
 	    g_atomic_int_add(&counter, 1));
 }
 
+gboolean content_open_mode(const struct content *content, int fd)
+{
+	return content->is_volume || fchmod(fd, 0644) == 0;
+}
+
 static gboolean make_dir(const struct content *content, const char *path, GError **error)
 {
+	mode_t mode = content->is_volume ? 0775 : 0755;
+
 	/* The mode is set again because the umask has taken bits away. */
-	if ((mkdirat(content->dir_fd, path, 0755) != 0 && errno != EEXIST) ||
-	    fchmodat(content->dir_fd, path, 0755, 0) != 0) {
+	if ((mkdirat(content->dir_fd, path, mode) != 0 && errno != EEXIST) ||
+	    (!content->is_volume && fchmodat(content->dir_fd, path, mode, 0) != 0)) {
 		store_error_set_errno(error, errno, "making %s/%s", content->directory, path);
 		return FALSE;
 	}
@@ -84,14 +91,15 @@ static int write_all(int fd, const char *bytes, gsize len)
 gboolean content_write_file(const struct content *content, const char *path, GBytes *bytes,
     GError **error)
 {
-	int fd = openat(content->dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = openat(content->dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    content->is_volume ? 0664 : 0644);
 	int number = errno;
 	gsize len;
 	const char *data = g_bytes_get_data(bytes, &len);
 
 	if (fd >= 0) {
 		number = write_all(fd, data, len);
-		if (number == 0 && (fchmod(fd, 0644) != 0 || fsync(fd) != 0))
+		if (number == 0 && (!content_open_mode(content, fd) || fsync(fd) != 0))
 			number = errno;
 		if (close(fd) != 0 && number == 0)
 			number = errno;
@@ -176,6 +184,29 @@ static gboolean take_lock(struct content *content, GError **error)
 	return FALSE;
 }
 
+/* Why GLib for it: it makes the parents too, and nothing of ours is below them yet. */
+static int open_directory(const char *directory, gboolean make, GError **error)
+{
+	int fd = -1;
+
+	if (!make || g_mkdir_with_parents(directory, 0755) == 0)
+		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		store_error_set_errno(error, errno, "opening the directory %s", directory);
+	return fd;
+}
+
+static gboolean prepare(const struct content *content, const char *const directories[], guint n,
+    GError **error)
+{
+	for (guint i = 0; i < n; i++) {
+		if (!make_dir(content, directories[i], error))
+			return FALSE;
+		foreach_name(content->dir_fd, directories[i], TRUE, remove_orphan, NULL);
+	}
+	return TRUE;
+}
+
 struct content *content_open(const char *directory, GError **error)
 {
 	static const char *const DIRECTORIES[] = {"blobs", "partial", "manifests", "views", "pods"};
@@ -183,23 +214,34 @@ struct content *content_open(const char *directory, GError **error)
 
 	content->lock_fd = -1;
 	content->directory = g_strdup(directory);
-	/* Why GLib here: it makes the parents too, and nothing of ours is below them yet. */
-	if (g_mkdir_with_parents(directory, 0755) != 0)
-		content->dir_fd = -1;
-	else
-		content->dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (content->dir_fd < 0) {
-		store_error_set_errno(error, errno, "opening the directory %s", directory);
+	content->dir_fd = open_directory(directory, TRUE, error);
+	if (content->dir_fd < 0 || !take_lock(content, error) ||
+	    !prepare(content, DIRECTORIES, G_N_ELEMENTS(DIRECTORIES), error))
 		return NULL;
-	}
-	if (!take_lock(content, error))
-		return NULL;
-	for (guint i = 0; i < G_N_ELEMENTS(DIRECTORIES); i++) {
-		if (!make_dir(content, DIRECTORIES[i], error))
-			return NULL;
-		foreach_name(content->dir_fd, DIRECTORIES[i], TRUE, remove_orphan, NULL);
-	}
 	return g_steal_pointer(&content);
+}
+
+struct content *content_open_volume(const char *directory, GError **error)
+{
+	AUTO(content) content = g_new0(struct content, 1);
+
+	content->lock_fd = -1;
+	content->is_volume = TRUE;
+	content->directory = g_strdup(directory);
+	content->dir_fd = open_directory(directory, FALSE, error);
+	return content->dir_fd < 0 ? NULL : g_steal_pointer(&content);
+}
+
+gboolean content_prepare_volume(const struct content *content, GError **error)
+{
+	static const char *const DIRECTORIES[] = {"blobs", "partial", "manifests"};
+
+	return prepare(content, DIRECTORIES, G_N_ELEMENTS(DIRECTORIES), error);
+}
+
+void content_tidy_volume(const struct content *content)
+{
+	(void)unlinkat(content->dir_fd, "partial", AT_REMOVEDIR);
 }
 
 void content_free(struct content *content)
@@ -277,6 +319,22 @@ static GBytes *read_file(const struct content *content, const char *path, gsize 
 	return NULL;
 }
 
+int content_open_blob(const struct content *content, const char *digest, gint64 *ret_size_bytes)
+{
+	g_autofree char *path = content_blob_path("blobs", digest);
+	int fd = openat(content->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -1;
+	}
+	*ret_size_bytes = st.st_size;
+	return fd;
+}
+
 GBytes *content_read_blob(const struct content *content, const struct manifest_blob *blob,
     gsize max_bytes, GError **error)
 {
@@ -286,6 +344,34 @@ GBytes *content_read_blob(const struct content *content, const struct manifest_b
 	if (bytes == NULL)
 		store_error_set_errno(error, errno, "reading %s/%s", content->directory, path);
 	return bytes;
+}
+
+GBytes *content_read_start(const struct content *content, const struct manifest_blob *blob,
+    gsize len, GError **error)
+{
+	g_autofree char *path = content_blob_path("blobs", blob->digest);
+	g_autofree char *bytes = g_malloc(len);
+	int fd = openat(content->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : 0;
+	gsize have = 0;
+	int number;
+
+	while (n >= 0 && have < len) {
+		n = pread(fd, bytes + have, len - have, (off_t)have);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n == 0)
+			break;
+		else if (n > 0)
+			have += (gsize)n;
+	}
+	number = n < 0 ? errno : EIO;
+	if (fd >= 0)
+		close(fd);
+	if (have == len)
+		return g_bytes_new_take(g_steal_pointer(&bytes), len);
+	store_error_set_errno(error, number, "reading %s/%s", content->directory, path);
+	return NULL;
 }
 
 gboolean content_check_space(const struct content *content, gint64 need_bytes, GError **error)
@@ -307,7 +393,8 @@ gboolean content_check_space(const struct content *content, gint64 need_bytes, G
 	need = quantity_human_bytes(need_bytes);
 	have = quantity_human_bytes(have_bytes);
 	g_set_error(error, STORE_ERROR, STORE_ERROR_DISK_FULL,
-	    "%s more are needed, the node's disk has %s free", need, have);
+	    "%s more are needed, the %s has %s free", need,
+	    content->is_volume ? "volume" : "node's disk", have);
 	return FALSE;
 }
 
@@ -371,4 +458,52 @@ void content_foreach_manifest(const struct content *content,
 	struct manifest_walk walk = {.fn = fn, .data = data};
 
 	foreach_name(content->dir_fd, "manifests", FALSE, walk_manifests, &walk);
+}
+
+/* What is looked for among the tags, and what was found. */
+struct manifest_search {
+	const struct content *content;
+	const struct reference *wanted;
+	const char *digest;
+	GBytes *found;
+};
+
+static gboolean same_word(const char *a, const char *b)
+{
+	return g_ascii_strcasecmp(a, b) == 0;
+}
+
+static void look_at_manifest(void *data, const struct reference *reference)
+{
+	struct manifest_search *search = data;
+	const struct reference *wanted = search->wanted;
+	g_autoptr(GBytes) bytes = NULL;
+	AUTO(manifest) manifest = NULL;
+	const char *text;
+	gsize len;
+
+	if (search->found != NULL || !same_word(reference->host, wanted->host) ||
+	    !same_word(reference->namespace, wanted->namespace) ||
+	    !same_word(reference->model, wanted->model) ||
+	    (search->digest == NULL && !same_word(reference->tag, wanted->tag)))
+		return;
+	bytes = content_load_manifest(search->content, reference);
+	text = bytes == NULL ? NULL : g_bytes_get_data(bytes, &len);
+	manifest = text == NULL ? NULL : manifest_parse(text, len, NULL);
+	if (manifest != NULL && content_has_model(search->content, manifest) &&
+	    (search->digest == NULL || strcmp(search->digest, manifest->digest) == 0))
+		search->found = g_steal_pointer(&bytes);
+}
+
+GBytes *content_find_manifest(const struct content *content, const struct reference *reference,
+    const char *digest)
+{
+	struct manifest_search search = {content, reference, digest, NULL};
+
+	/* As it is written first: that costs one open instead of a walk. */
+	if (digest == NULL)
+		look_at_manifest(&search, reference);
+	if (search.found == NULL)
+		content_foreach_manifest(content, look_at_manifest, &search);
+	return search.found;
 }

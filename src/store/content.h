@@ -29,6 +29,20 @@ struct content *content_open(const char *directory, GError **error) G_GNUC_WARN_
 void content_free(struct content *content);
 DEFINE_AUTO(content, content_free)
 
+/*
+ * An Ollama models directory that is not a store's own: a volume of pods. blobs/, manifests/ and,
+ * while something arrives, partial/ as above; no views, no pods, nothing of others is touched.
+ * This only opens it, so a read-only one will do. Who writes holds its struct volume_lock, and
+ * has called content_prepare_volume(). Modes of what is made are the umask's business.
+ */
+struct content *content_open_volume(const char *directory, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* Makes the directories that are missing, and removes what a writer that died has left. */
+gboolean content_prepare_volume(const struct content *content, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* Takes partial/ away again, if nothing is in it. */
+void content_tidy_volume(const struct content *content);
+
 const char *content_directory(const struct content *content);
 
 /* Is the blob here, whole (its size is the manifest's)? */
@@ -37,9 +51,18 @@ gboolean content_has_blob(const struct content *content, const struct manifest_b
 gboolean content_has_model(const struct content *content, const struct manifest *manifest);
 /* How much of it is here: its size, or what a broken transfer has left. */
 gint64 content_bytes_of_blob(const struct content *content, const struct manifest_blob *blob);
+/*
+ * A whole blob for reading; the caller closes it. -1: it is not here (or NOT an ordinary file).
+ * `ret_size_bytes` is its length. The digest must be valid.
+ */
+int content_open_blob(const struct content *content, const char *digest, gint64 *ret_size_bytes);
 /* A whole blob of at most `max_bytes`; for config blobs. */
 GBytes *content_read_blob(const struct content *content, const struct manifest_blob *blob,
     gsize max_bytes, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The first `len` bytes of a whole blob that has as many. */
+GBytes *content_read_start(const struct content *content, const struct manifest_blob *blob,
+    gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* DISK_FULL, with both numbers, unless the disk has that much room for us. */
 gboolean content_check_space(const struct content *content, gint64 need_bytes, GError **error)
@@ -47,6 +70,13 @@ gboolean content_check_space(const struct content *content, gint64 need_bytes, G
 
 /* What the tag meant when it was last saved; NULL when it never was, or the file is unreadable. */
 GBytes *content_load_manifest(const struct content *content, const struct reference *reference);
+/*
+ * The manifest of a model that is here as a whole: by `reference`, in whatever case that is
+ * written, or when `digest` is not NULL the one of that digest among all tags of the model. NULL:
+ * there is none.
+ */
+GBytes *content_find_manifest(const struct content *content, const struct reference *reference,
+    const char *digest);
 gboolean content_save_manifest(const struct content *content, const struct reference *reference,
     GBytes *manifest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

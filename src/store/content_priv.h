@@ -7,11 +7,18 @@
 struct content {
 	char *directory;
 	int dir_fd;  /* all paths are relative to it */
-	int lock_fd; /* .lock, held until it is closed */
+	int lock_fd; /* .lock, held until it is closed; -1: a volume */
+	gboolean is_volume;
 };
 
 /* Temporary names begin so; what begins so at start is an orphan. */
 #define CONTENT_TEMP_PREFIX ".tmp-"
+
+/*
+ * Makes a file or directory readable for all, whatever the umask. In a volume that is not ours to
+ * say. errno is set when it fails.
+ */
+gboolean content_open_mode(const struct content *content, int fd);
 
 /* "blobs/sha256-<hex>" or another directory in front; the caller's. */
 char *content_blob_path(const char *directory, const char *digest);

@@ -61,6 +61,8 @@ static struct pull_result *finish(const struct pull *pull, const struct resolved
 {
 	AUTO(pull_result) result = describe(pull, resolved);
 
+	if (pull->without_view)
+		return g_steal_pointer(&result);
 	result->view_key = content_make_view(pull->content, pull->reference, resolved->manifest,
 	    resolved->bytes, error);
 	return result->view_key == NULL ? NULL : g_steal_pointer(&result);

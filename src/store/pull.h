@@ -29,6 +29,8 @@ struct pull {
 	const gint *cancelled;
 	const struct pull_ops *ops;
 	void *data;
+	/* The directory itself is what is served, as a volume is: `view_key` of results stays NULL. */
+	gboolean without_view;
 };
 
 /* What is known of a model that is whole and visible. */

@@ -175,6 +175,7 @@ static gboolean get_token(struct registry *registry, const char *challenge)
 	g_autoptr(yyjson_doc) doc = NULL;
 	AUTO(http_response) response = NULL;
 	struct http_request request = {.method = "GET", .tls = registry->options->tls,
+	    .proxy = registry->options->proxy,
 	    .timeout_ms = MANIFEST_TIMEOUT_MS, .max_response_bytes = TOKEN_MAX_BYTES};
 	const char *token;
 
@@ -274,7 +275,8 @@ static gboolean perform(struct get *get, const char *url, const char *what,
 	g_autoptr(GError) why = NULL;
 	guint n = 0;
 	struct http_request request = {.method = "GET", .url = url, .headers = headers,
-	    .tls = registry->options->tls, .timeout_ms = timeout_ms,
+	    .tls = registry->options->tls, .proxy = registry->options->proxy,
+	    .timeout_ms = timeout_ms,
 	    .idle_timeout_ms = registry->options->idle_timeout_ms ?: IDLE_TIMEOUT_MS,
 	    .max_redirects = MAX_REDIRECTS};
 

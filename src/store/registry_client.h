@@ -19,6 +19,7 @@ struct registry_options {
 	GHashTable *insecure; /* set of hosts spoken to over plain http; may be NULL */
 	struct http_tls *tls; /* NULL: system's roots */
 	const char *user_agent;
+	const char *proxy; /* NULL: from the environment; "": none */
 	gint64 idle_timeout_ms; /* 0: 60 s */
 };
 

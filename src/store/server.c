@@ -27,15 +27,16 @@ static void respond_json_error(struct http_exchange *exchange, int status,
 	http_exchange_respond(exchange, status, "application/json", headers, text, len);
 }
 
-/* --- POST /v1/views ------------------------------------------------------------------------- */
+/* --- POST /v1/views, /v1/pulls --------------------------------------------------------------- */
 
 /* FALSE: the sentence says what is wrong with the request. */
-static gboolean parse_wish(const GByteArray *body, struct wish *wish, GError **error)
+static gboolean parse_wish(const GByteArray *body, gboolean with_view, struct wish *wish,
+    GError **error)
 {
 	g_autoptr(yyjson_doc) doc = json_parse((const char *)body->data, body->len, error);
 	yyjson_val *root = doc == NULL ? NULL : yyjson_doc_get_root(doc);
 	const char *image = json_str(root, "image", NULL);
-	const char *pod_uid = json_str(root, "podUID", NULL);
+	const char *pod_uid = with_view ? json_str(root, "podUID", NULL) : NULL;
 	const char *policy = json_str(root, "pullPolicy", NULL);
 
 	if (doc == NULL)
@@ -44,7 +45,7 @@ static gboolean parse_wish(const GByteArray *body, struct wish *wish, GError **e
 	if (image == NULL)
 		g_set_error_literal(error, STORE_ERROR, STORE_ERROR_INVALID_IMAGE,
 		    "the request names no image");
-	else if (pod_uid == NULL || !pod_uid_is_valid(pod_uid))
+	else if (with_view && (pod_uid == NULL || !pod_uid_is_valid(pod_uid)))
 		g_set_error_literal(error, STORE_ERROR, STORE_ERROR_INVALID_IMAGE,
 		    "podUID must be 1 to 64 letters, digits and \"-\"");
 	else if (policy != NULL && !pull_policy_parse(policy, &wish->policy))
@@ -58,13 +59,13 @@ static gboolean parse_wish(const GByteArray *body, struct wish *wish, GError **e
 	return TRUE;
 }
 
-static void answer_view(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_wish(struct store_server *server, struct http_exchange *exchange,
+    struct request *request, gboolean with_view)
 {
 	g_autoptr(GError) error = NULL;
 	struct wish wish = {0};
 
-	if (!parse_wish(request->body, &wish, &error)) {
+	if (!parse_wish(request->body, with_view, &wish, &error)) {
 		respond_json_error(exchange, 400, NULL, error->message);
 		return;
 	}
@@ -80,6 +81,18 @@ static void answer_inspect(struct store_server *server, struct http_exchange *ex
     struct request *request)
 {
 	request->inspection = inspection_new(server, exchange, request->body);
+}
+
+static void answer_view(struct store_server *server, struct http_exchange *exchange,
+    struct request *request)
+{
+	answer_wish(server, exchange, request, TRUE);
+}
+
+static void answer_pull(struct store_server *server, struct http_exchange *exchange,
+    struct request *request)
+{
+	answer_wish(server, exchange, request, FALSE);
 }
 
 /* --- routes --------------------------------------------------------------------------------- */
@@ -106,6 +119,7 @@ static const struct route {
 } ROUTES[] = {
 	{"/v1/views", "POST", "Allow: POST", answer_view},
 	{"/v1/inspect", "POST", "Allow: POST", answer_inspect},
+	{"/v1/pulls", "POST", "Allow: POST", answer_pull},
 	{"/v1/progress", "GET", "Allow: GET", answer_progress},
 	{"/healthz", "GET", "Allow: GET, HEAD", answer_health},
 	{"/readyz", "GET", "Allow: GET, HEAD", answer_health},
@@ -147,7 +161,9 @@ static void on_complete(void *data, struct http_exchange *exchange)
 {
 	const struct route *route = find_route(exchange);
 
-	if (route == NULL) {
+	if (registry_server_has(http_exchange_path(exchange))) {
+		registry_server_answer(data, exchange);
+	} else if (route == NULL) {
 		respond_json_error(exchange, 404, NULL, "there is nothing at this path");
 	} else if (!method_fits(route, http_exchange_method(exchange))) {
 		const char *const headers[] = {route->allow, NULL};

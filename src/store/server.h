@@ -12,6 +12,14 @@
  *                      RequiresNewerOllama, 429 RateLimited, 500 StorageError and DiskFull,
  *                      502 RegistryUnavailable, TLSFailed and DigestMismatch,
  *                      503 Busy (1,024 wait) and Cancelled (the store is stopping)
+ *   POST /v1/pulls     {"image","pullPolicy"} -> the same until the model is on this node, for who
+ *                      then copies it: no view is made for anybody
+ *   GET, HEAD /v2/<ns>/<model>/manifests/<tag or digest>, /v2/<ns>/<model>/blobs/<digest>
+ *                      what this node has of the default registry's models, in the words of the
+ *                      registry protocol, so that stock Ollama can pull from here; with ranges
+ *   GET, HEAD /v1/hosts/<host>/v2/...
+ *                      the same for models of another registry: this URL up to <host> is what
+ *                      struct registry_options calls a mirror of that host
  *   GET  /healthz, /readyz
  *
  * A stream gets at most two flushes of changes a second (Ready of a view at once), and an empty

@@ -18,11 +18,15 @@ struct store_server {
 	gboolean dead; /* freed but for that post */
 };
 
+/* Is this a path of registry_server.c? It answers those, whatever the method. */
+gboolean registry_server_has(const char *path);
+void registry_server_answer(const struct store_server *server, struct http_exchange *exchange);
+
 /* What a pod asked for; `reference` NULL: a progress stream. */
 struct wish {
 	struct reference *reference;
 	enum pull_policy policy;
-	char *pod_uid;
+	char *pod_uid; /* NULL: it needs no view, it copies the model */
 	guint64 ticket;
 };
 void wish_done(struct wish *wish);

@@ -88,10 +88,11 @@ static gboolean write_line(struct stream *stream, const struct image_state *stat
  */
 static void serve_wish(struct stream *stream, const struct image_state *state)
 {
-	struct line line = {.phase = IMAGE_READY, .view_key = state->view_key};
+	struct line line = {.phase = IMAGE_READY};
 	g_autoptr(GError) error = NULL;
 
-	if (!content_link_pod(stream->server->options.content, stream->wish.pod_uid,
+	if (stream->wish.pod_uid != NULL &&
+	    !content_link_pod(stream->server->options.content, stream->wish.pod_uid,
 		state->view_key, &error)) {
 		line = (struct line){IMAGE_FAILED, store_error_reason(error), error->message, NULL};
 		write_line(stream, state, &line);
@@ -99,6 +100,8 @@ static void serve_wish(struct stream *stream, const struct image_state *state)
 		loop_timer_start(stream->timer, LINK_AGAIN_MS);
 		return;
 	}
+	if (stream->wish.pod_uid != NULL)
+		line.view_key = state->view_key;
 	write_line(stream, state, &line);
 	stream->ended = TRUE;
 	puller_unwant(stream->server->puller, stream->wish.reference);
