@@ -336,7 +336,7 @@ static void what_is_here_is_read_here(void **state)
 {
 	struct fixture *fixture = *state;
 	g_autofree char *weights = put_phi(fixture, weights_of(gguf_llama2_7b(100)));
-	g_autoptr(yyjson_doc) doc = NULL, never = NULL;
+	g_autoptr(yyjson_doc) doc = NULL, never = NULL, always = NULL;
 
 	pull(fixture);
 	/* A new store remembers no answers. */
@@ -347,8 +347,10 @@ static void what_is_here_is_read_here(void **state)
 	assert_text(doc, "quantization", "Q4_0");
 	assert_int_equal(json_int(yyjson_doc_get_root(doc), -1, "gguf", "blockCount", NULL), 32);
 	never = ask_json(fixture, "{\"image\":\"phi:1\",\"pullPolicy\":\"Never\"}", 200);
+	always = ask_json(fixture, "{\"image\":\"phi:1\",\"pullPolicy\":\"Always\"}", 502);
+	assert_text(always, "reason", "RegistryUnavailable");
 	assert_int_equal(blob_requests(fixture, weights), 1);
-	assert_int_equal(fake_registry_count(fixture->registry, "/manifests/1"), 1);
+	assert_int_equal(fake_registry_count(fixture->registry, "/manifests/1"), 2);
 }
 
 static void never_asks_no_registry(void **state)
