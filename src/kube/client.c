@@ -9,11 +9,11 @@ enum {
 	DEFAULT_REQUEST_TIMEOUT_MS = 30 * 1000,
 	DEFAULT_DEADLINE_MS = 60 * 1000,
 	DEFAULT_WATCH_IDLE_MS = 150 * 1000, /* bookmarks come about once a minute */
-	GRACE_MS = 500,  /* after the deadline a blocking caller leaves a loop that stands still */
+	GRACE_MS = 500, /* after the deadline a blocking caller leaves a loop that stands still */
 };
 
-struct kube_client *kube_client_new(struct loop *loop, struct kube_config *config,
-    const struct kube_client_options *options)
+struct kube_client *kube_client_new(
+    struct loop *loop, struct kube_config *config, const struct kube_client_options *options)
 {
 	struct kube_client *client = g_new0(struct kube_client, 1);
 	const char *manager = options->field_manager;
@@ -25,7 +25,7 @@ struct kube_client *kube_client_new(struct loop *loop, struct kube_config *confi
 	client->max_in_flight =
 	    options->max_in_flight == 0 ? DEFAULT_IN_FLIGHT : options->max_in_flight;
 	client->request_timeout_ms = options->request_timeout_ms == 0 ? DEFAULT_REQUEST_TIMEOUT_MS
-	                                                              : options->request_timeout_ms;
+								      : options->request_timeout_ms;
 	client->deadline_ms =
 	    options->deadline_ms == 0 ? DEFAULT_DEADLINE_MS : options->deadline_ms;
 	client->watch_idle_ms =
@@ -126,8 +126,8 @@ static void waiter_begin(void *data)
 
 /* The 2xx body of one request; NULL with the error. Not on the loop's thread: it would wait
  * for itself. */
-static GByteArray *perform(struct kube_client *client, const struct kube_request *request,
-    GError **error)
+static GByteArray *perform(
+    struct kube_client *client, const struct kube_request *request, GError **error)
 {
 	struct waiter *waiter = g_new0(struct waiter, 1);
 	gint64 until_us = g_get_monotonic_time() + (client->deadline_ms + GRACE_MS) * 1000;
@@ -155,8 +155,8 @@ static GByteArray *perform(struct kube_client *client, const struct kube_request
 }
 
 /* perform() for answers that are one JSON text. */
-static yyjson_doc *perform_json(struct kube_client *client, const struct kube_request *request,
-    GError **error)
+static yyjson_doc *perform_json(
+    struct kube_client *client, const struct kube_request *request, GError **error)
 {
 	g_autoptr(GByteArray) body = perform(client, request, error);
 	g_autoptr(GError) cause = NULL;
@@ -181,8 +181,8 @@ struct address {
 static yyjson_doc *perform_at(struct kube_client *client, const struct address *address,
     const char *query, struct kube_request *request, GError **error)
 {
-	g_autofree char *path = kube_resource_path(address->resource, address->namespace,
-	    address->name, address->subresource);
+	g_autofree char *path = kube_resource_path(
+	    address->resource, address->namespace, address->name, address->subresource);
 	g_autofree char *target = g_strconcat(path, query == NULL ? "" : "?", query, NULL);
 	g_autofree char *what = kube_describe(request->verb, address->resource, address->namespace,
 	    address->name, address->subresource);
@@ -193,13 +193,30 @@ static yyjson_doc *perform_at(struct kube_client *client, const struct address *
 	return perform_json(client, request, error);
 }
 
+/*
+ * perform_at() for requests that are answered with the object. An answer that is none, as of a
+ * proxy in between, must not pass for a success: the request may not have been carried out.
+ */
+static yyjson_doc *perform_object(struct kube_client *client, const struct address *address,
+    const char *query, struct kube_request *request, GError **error)
+{
+	yyjson_doc *doc = perform_at(client, address, query, request, error);
+
+	if (doc == NULL || json_str(yyjson_doc_get_root(doc), "metadata", "name", NULL) != NULL)
+		return doc;
+	yyjson_doc_free(doc);
+	g_set_error(error, KUBE_ERROR, KUBE_ERROR_RETRY, "%s %s: the answer is no object",
+	    request->verb, address->resource->plural);
+	return NULL;
+}
+
 yyjson_doc *kube_get(struct kube_client *client, const struct kube_resource *resource,
     const char *namespace, const char *name, GError **error)
 {
 	struct kube_request request = {.method = "GET", .verb = "get"};
 	struct address address = {resource, namespace, name, NULL};
 
-	return perform_at(client, &address, NULL, &request, error);
+	return perform_object(client, &address, NULL, &request, error);
 }
 
 yyjson_doc *kube_list(struct kube_client *client, const struct kube_resource *resource,
@@ -224,7 +241,7 @@ yyjson_doc *kube_create(struct kube_client *client, const struct kube_resource *
 	struct address address = {resource, namespace, NULL, NULL};
 	g_autofree char *query = g_strconcat("fieldManager=", client->field_manager, NULL);
 
-	return perform_at(client, &address, query, &request, error);
+	return perform_object(client, &address, query, &request, error);
 }
 
 yyjson_doc *kube_update(struct kube_client *client, const struct kube_resource *resource,
@@ -241,7 +258,7 @@ yyjson_doc *kube_update(struct kube_client *client, const struct kube_resource *
 	struct address address = {resource, namespace, name, subresource};
 	g_autofree char *query = g_strconcat("fieldManager=", client->field_manager, NULL);
 
-	return perform_at(client, &address, query, &request, error);
+	return perform_object(client, &address, query, &request, error);
 }
 
 yyjson_doc *kube_apply(struct kube_client *client, const struct kube_resource *resource,
@@ -256,10 +273,10 @@ yyjson_doc *kube_apply(struct kube_client *client, const struct kube_resource *r
 	    .body_len = body_len,
 	};
 	struct address address = {resource, namespace, name, subresource};
-	g_autofree char *query = g_strconcat("fieldManager=", client->field_manager, "&force=",
-	    force ? "true" : "false", NULL);
+	g_autofree char *query = g_strconcat(
+	    "fieldManager=", client->field_manager, "&force=", force ? "true" : "false", NULL);
 
-	return perform_at(client, &address, query, &request, error);
+	return perform_object(client, &address, query, &request, error);
 }
 
 yyjson_doc *kube_patch_merge(struct kube_client *client, const struct kube_resource *resource,
@@ -276,7 +293,7 @@ yyjson_doc *kube_patch_merge(struct kube_client *client, const struct kube_resou
 	struct address address = {resource, namespace, name, subresource};
 	g_autofree char *query = g_strconcat("fieldManager=", client->field_manager, NULL);
 
-	return perform_at(client, &address, query, &request, error);
+	return perform_object(client, &address, query, &request, error);
 }
 
 /* DeleteOptions as JSON text, the caller's. */
