@@ -21,7 +21,7 @@ from harness.cluster import TOP, ControlPlane  # noqa: E402
 from harness.suite import Suite  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 
-from integration import access, adoption, children, crd, election, outages, progress, template  # noqa: E402,F401
+from integration import access, adoption, children, crd, election, faults, outages, progress, template  # noqa: E402,F401
 
 
 def install(cluster):
