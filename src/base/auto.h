@@ -11,11 +11,11 @@
 
 #include <glib.h>
 
-#define DEFINE_AUTO(name, free_fn)                                                                 \
-	static inline void name##_auto_cleanup(struct name **pointer)                              \
-	{                                                                                          \
-		if (*pointer != NULL)                                                              \
-			free_fn(*pointer);                                                         \
+#define DEFINE_AUTO(name, free_fn)                                    \
+	static inline void name##_auto_cleanup(struct name **pointer) \
+	{                                                             \
+		if (*pointer != NULL)                                 \
+			free_fn(*pointer);                            \
 	}
 
 /* "unused": some values are only kept for what their cleanup does. */

@@ -6,8 +6,8 @@ gint64 backoff_next_ms(struct backoff *backoff, GRand *random)
 
 	/* Growth is what ends this early: without it the loop would run once per failure. */
 	for (guint i = 0; i < backoff->failures && backoff->factor > 1 && delay_ms > 0 &&
-	                  delay_ms < (double)backoff->cap_ms;
-	     i++)
+			  delay_ms < (double)backoff->cap_ms;
+	    i++)
 		delay_ms *= backoff->factor;
 	if (backoff->failures < G_MAXUINT)
 		backoff->failures++;

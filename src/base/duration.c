@@ -7,8 +7,14 @@ static const struct {
 	const char *name;
 	double ms;
 } units[] = {
-    {"ns", 1e-6}, {"us", 1e-3}, {"\302\265s", 1e-3}, {"\316\274s", 1e-3}, {"ms", 1.0}, {"s", 1e3},
-    {"m", 60e3}, {"h", 3600e3},
+    {"ns", 1e-6},
+    {"us", 1e-3},
+    {"\302\265s", 1e-3},
+    {"\316\274s", 1e-3},
+    {"ms", 1.0},
+    {"s", 1e3},
+    {"m", 60e3},
+    {"h", 3600e3},
 };
 
 /* Takes the unit that `text` begins with; "m" loses to "ms" because it comes later. */
@@ -87,12 +93,13 @@ char *duration_format_ms(gint64 ms)
 	if (whole < 1000)
 		return g_strdup_printf("%s%" G_GUINT64_FORMAT "ms", sign, whole);
 	if (whole < 60000 && tenths != 0)
-		return g_strdup_printf("%s%" G_GUINT64_FORMAT ".%us", sign, whole / 1000, (guint)tenths);
+		return g_strdup_printf(
+		    "%s%" G_GUINT64_FORMAT ".%us", sign, whole / 1000, (guint)tenths);
 	if (whole < 60000)
 		return g_strdup_printf("%s%" G_GUINT64_FORMAT "s", sign, whole / 1000);
 	if (whole < 3600000)
-		return g_strdup_printf("%s%" G_GUINT64_FORMAT "m%us", sign, whole / 60000,
-		    (guint)(whole / 1000 % 60));
-	return g_strdup_printf("%s%" G_GUINT64_FORMAT "h%um", sign, whole / 3600000,
-	    (guint)(whole / 60000 % 60));
+		return g_strdup_printf(
+		    "%s%" G_GUINT64_FORMAT "m%us", sign, whole / 60000, (guint)(whole / 1000 % 60));
+	return g_strdup_printf(
+	    "%s%" G_GUINT64_FORMAT "h%um", sign, whole / 3600000, (guint)(whole / 60000 % 60));
 }

@@ -26,8 +26,8 @@ static gboolean emit(const char *line, gsize len, lines_fn fn, void *data)
 }
 
 /* Ends the begun line with `len` bytes of `chunk`; the buffer is given back afterwards. */
-static gboolean emit_joined(struct lines *lines, const char *chunk, gsize len, lines_fn fn,
-    void *data)
+static gboolean emit_joined(
+    struct lines *lines, const char *chunk, gsize len, lines_fn fn, void *data)
 {
 	GByteArray *whole = lines->rest;
 	gboolean go_on;
@@ -39,8 +39,8 @@ static gboolean emit_joined(struct lines *lines, const char *chunk, gsize len, l
 	return go_on;
 }
 
-enum lines_result lines_feed(struct lines *lines, const char *chunk, gsize len, lines_fn fn,
-    void *data)
+enum lines_result lines_feed(
+    struct lines *lines, const char *chunk, gsize len, lines_fn fn, void *data)
 {
 	while (len > 0) {
 		const char *end = memchr(chunk, '\n', len);

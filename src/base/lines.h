@@ -4,7 +4,8 @@
  *   chunk "…}\n{"a":1"  then  "}\n"   ->   "…}"   and   "{"a":1}"
  *
  * Ownership: embed it; lines_done() frees the buffer. Threads: one at a time.
- * Limits: a line longer than `max_bytes` (its "\r" counts) makes lines_feed() fail; nothing larger is ever held.
+ * Limits: a line longer than `max_bytes` (its "\r" counts) makes lines_feed() fail; nothing larger
+ * is ever held.
  */
 #ifndef BASE_LINES_H
 #define BASE_LINES_H
@@ -31,8 +32,8 @@ enum lines_result {
 	LINES_TOO_LONG, /* a line passed max_bytes */
 };
 
-enum lines_result lines_feed(struct lines *lines, const char *chunk, gsize len, lines_fn fn,
-    void *data);
+enum lines_result lines_feed(
+    struct lines *lines, const char *chunk, gsize len, lines_fn fn, void *data);
 
 /* Bytes of a last line that never ended; 0 when the stream ended on a line's end. */
 gsize lines_pending(const struct lines *lines);

@@ -17,7 +17,8 @@ struct log {
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const format_names[] = {"logfmt", "json"};
 
-static gboolean find_name(const char *const names[], guint count, const char *text, guint *ret_index)
+static gboolean find_name(
+    const char *const names[], guint count, const char *text, guint *ret_index)
 {
 	for (guint i = 0; i < count; i++) {
 		if (g_strcmp0(names[i], text) == 0) {

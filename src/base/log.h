@@ -32,8 +32,7 @@ gboolean log_format_parse(const char *text, enum log_format *ret_format);
  * Writes an event. After `msg` come pairs of key and value, both `const char *`, then NULL.
  * A NULL value leaves its pair out. Keys are ours: [a-z0-9_].
  */
-void log_event(struct log *log, enum log_level level, const char *msg, ...)
-    G_GNUC_NULL_TERMINATED;
+void log_event(struct log *log, enum log_level level, const char *msg, ...) G_GNUC_NULL_TERMINATED;
 
 #define log_debug(log, ...) log_event(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(log, ...) log_event(log, LOG_LEVEL_INFO, __VA_ARGS__)

@@ -4,8 +4,8 @@
 #include "base/duration.h"
 #include "base/lines.h"
 #include "base/quantity.h"
-#include "json/json.h"
 #include "net/http_client.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,8 +64,8 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	const GOptionEntry entries[] = {
 	    {"store", 0, 0, G_OPTION_ARG_STRING, &flags->store,
 		"The store of this node [$OLLAMA_STORE_URL]", "URL"},
-	    {"image", 0, 0, G_OPTION_ARG_STRING, &flags->image, "The model to have: phi, hf.co/a/b:Q4",
-		"NAME"},
+	    {"image", 0, 0, G_OPTION_ARG_STRING, &flags->image,
+		"The model to have: phi, hf.co/a/b:Q4", "NAME"},
 	    {"pod-uid", 0, 0, G_OPTION_ARG_STRING, &flags->pod_uid,
 		"This pod's UID: its view gets that name [$POD_UID]", "UID"},
 	    {"model", 0, 0, G_OPTION_ARG_STRING, &flags->model,
@@ -79,9 +79,11 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	const char *missing = NULL;
 
 	if (!cmd_parse(&argc, &argv, "fetch",
-		"Init container of a model's pod: waits until the node's store has the model and shows\n"
+		"Init container of a model's pod: waits until the node's store has the model and "
+		"shows\n"
 		"it to this pod.",
-		"A flag wins over its environment variable (in brackets). A store that does not answer\n"
+		"A flag wins over its environment variable (in brackets). A store that does not "
+		"answer\n"
 		"is asked again, for ever; a request that it refuses ends this with 1.",
 		entries))
 		return FALSE;
@@ -95,8 +97,8 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	else if (flags->pod_uid == NULL)
 		missing = "--pod-uid or $POD_UID";
 	if (missing != NULL)
-		fprintf(stderr, "ollama-operator fetch: set %s; see 'ollama-operator fetch --help'\n",
-		    missing);
+		fprintf(stderr,
+		    "ollama-operator fetch: set %s; see 'ollama-operator fetch --help'\n", missing);
 	return missing == NULL;
 }
 
@@ -161,7 +163,8 @@ static char *describe_pulling(yyjson_val *state, const char *image)
 
 	if (rate <= 0)
 		return g_strdup_printf("pulling %s %d%% (%s of %s)", image, percent, have, all);
-	return g_strdup_printf("pulling %s %d%% (%s of %s, %s/s)", image, percent, have, all, speed);
+	return g_strdup_printf(
+	    "pulling %s %d%% (%s of %s, %s/s)", image, percent, have, all, speed);
 }
 
 static char *describe(yyjson_val *state, const char *phase, const char *image)
@@ -251,7 +254,8 @@ static char *make_body(const struct flags *flags)
 	return json_mut_print(root, NULL);
 }
 
-/* One request, until its stream ends. NULL: it is for the caller to look at `ready` and `status`. */
+/* One request, until its stream ends. NULL: it is for the caller to look at `ready` and `status`.
+ */
 static char *converse(struct fetch *fetch)
 {
 	static const struct http_call_ops OPS = {.head = on_head, .body = on_body};
@@ -259,8 +263,12 @@ static char *converse(struct fetch *fetch)
 	g_autofree char *url = g_strconcat(fetch->flags->store, "/v1/views", NULL);
 	g_autofree char *body = make_body(fetch->flags);
 	g_autoptr(GError) error = NULL;
-	struct http_request request = {.method = "POST", .url = url, .headers = HEADERS,
-	    .body = body, .body_len = strlen(body), .proxy = "",
+	struct http_request request = {.method = "POST",
+	    .url = url,
+	    .headers = HEADERS,
+	    .body = body,
+	    .body_len = strlen(body),
+	    .proxy = "",
 	    .idle_timeout_ms = SILENCE_MAX_MS};
 	gboolean ok;
 
@@ -279,8 +287,7 @@ static char *converse(struct fetch *fetch)
 static char *refusal_text(const struct fetch *fetch)
 {
 	g_autoptr(yyjson_doc) doc = json_parse(fetch->refusal->str, fetch->refusal->len, NULL);
-	const char *text =
-	    doc == NULL ? NULL : json_str(yyjson_doc_get_root(doc), "error", NULL);
+	const char *text = doc == NULL ? NULL : json_str(yyjson_doc_get_root(doc), "error", NULL);
 
 	return g_strdup(text != NULL ? text : fetch->refusal->str);
 }

@@ -7,8 +7,8 @@
 #include "operator/operator.h"
 
 #include <stdio.h>
-#include <unistd.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_SERVER_IMAGE "docker.io/ollama/ollama:0.33.0"
 #define DEFAULT_NAMESPACE "ollama-operator-system"
@@ -20,8 +20,8 @@ enum {
 	DEFAULT_WATCH_IDLE_S = 150,
 	DEFAULT_STORE_PORT = 11435,
 	/*
-	 * A leader stops believing in itself 10 s after its last renewal and another leads after 15 s:
-	 * what it writes must have ended, retries included, in the 5 s between.
+	 * A leader stops believing in itself 10 s after its last renewal and another leads after 15
+	 * s: what it writes must have ended, retries included, in the 5 s between.
 	 */
 	WRITE_DEADLINE_MS = 5000,
 };
@@ -44,7 +44,8 @@ struct flags {
 	int watch_idle;
 };
 
-/* One manager process. Threads: the loop (main), the elector, the workers, and two short helpers. */
+/* One manager process. Threads: the loop (main), the elector, the workers, and two short helpers.
+ */
 struct manager {
 	struct flags flags;
 	struct operator_settings settings;
@@ -54,7 +55,7 @@ struct manager {
 	struct kube_client *client; /* lists, watches, Events */
 	struct kube_client *writer; /* the Lease, and what the leader writes */
 	struct recorder *recorder;
-	struct operator *operator;
+	struct operator* operator;
 	struct metrics *metrics;
 	struct ctl_metrics *ctl_metrics;
 	struct http_server *health;
@@ -86,7 +87,8 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	const GOptionEntry entries[] = {
 	    {"kubeconfig", 0, 0, G_OPTION_ARG_FILENAME, &flags->kubeconfig,
 		"Kubeconfig file; inside a pod its service account is used without it", "FILE"},
-	    {"context", 0, 0, G_OPTION_ARG_STRING, &flags->context, "Context of the kubeconfig", "NAME"},
+	    {"context", 0, 0, G_OPTION_ARG_STRING, &flags->context, "Context of the kubeconfig",
+		"NAME"},
 	    {"namespace", 0, 0, G_OPTION_ARG_STRING, &flags->namespace,
 		"Where operator and stores run [$POD_NAMESPACE, else " DEFAULT_NAMESPACE "]", "NS"},
 	    {"watch-namespace", 0, 0, G_OPTION_ARG_STRING, &flags->watch_namespace,
@@ -94,22 +96,29 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	    {"image", 0, 0, G_OPTION_ARG_STRING, &flags->image,
 		"The operator's own image, for the init container [$OPERATOR_IMAGE]", "IMAGE"},
 	    {"server-image", 0, 0, G_OPTION_ARG_STRING, &flags->server_image,
-		"Ollama's image where a Model names none [$OLLAMA_IMAGE, else " DEFAULT_SERVER_IMAGE "]",
+		"Ollama's image where a Model names none [$OLLAMA_IMAGE, else " DEFAULT_SERVER_IMAGE
+		"]",
 		"IMAGE"},
 	    {"store-url", 0, 0, G_OPTION_ARG_STRING, &flags->store_url,
 		"How a pod reaches its node's store [$OLLAMA_STORE_URL, else the Service "
-		"ollama-model-store of the operator's namespace]", "URL"},
+		"ollama-model-store of the operator's namespace]",
+		"URL"},
 	    {"store-directory", 0, 0, G_OPTION_ARG_STRING, &flags->store_directory,
-		"The store's directory on each node [$STORE_DIRECTORY, else /var/lib/ollama-operator]",
+		"The store's directory on each node [$STORE_DIRECTORY, else "
+		"/var/lib/ollama-operator]",
 		"DIR"},
-	    {"workers", 0, 0, G_OPTION_ARG_INT, &flags->workers, "Models worked on at once [8]", "N"},
+	    {"workers", 0, 0, G_OPTION_ARG_INT, &flags->workers, "Models worked on at once [8]",
+		"N"},
 	    {"watch-idle", 0, 0, G_OPTION_ARG_INT, &flags->watch_idle,
-		"Seconds without a byte after which a watch is taken for dead; API servers send one a "
-		"minute [150]", "S"},
+		"Seconds without a byte after which a watch is taken for dead; API servers send "
+		"one a "
+		"minute [150]",
+		"S"},
 	    {"no-leader-election", 0, 0, G_OPTION_ARG_NONE, &flags->no_leader_election,
 		"Work without a Lease: only when no other manager can run", NULL},
 	    {"health-address", 0, 0, G_OPTION_ARG_STRING, &flags->health_address,
-		"/healthz and /readyz [$HEALTH_ADDRESS, else 0.0.0.0:8081; \"0\": none]", "HOST:PORT"},
+		"/healthz and /readyz [$HEALTH_ADDRESS, else 0.0.0.0:8081; \"0\": none]",
+		"HOST:PORT"},
 	    {"metrics-address", 0, 0, G_OPTION_ARG_STRING, &flags->metrics_address,
 		"/metrics for Prometheus [$METRICS_ADDRESS, else 0.0.0.0:8080; \"0\": none]",
 		"HOST:PORT"},
@@ -122,7 +131,8 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 
 	return cmd_parse(&argc, &argv, "manager",
 	    "Watches Models and makes what they need: Deployments, Services, status, Events.",
-	    "A flag wins over its environment variable (in brackets). SIGTERM ends it in order: the\n"
+	    "A flag wins over its environment variable (in brackets). SIGTERM ends it in order: "
+	    "the\n"
 	    "Lease is given up, running reconciles are finished.",
 	    entries);
 }
@@ -144,8 +154,8 @@ static gboolean complete_flags(struct flags *flags)
 	cmd_env_default(&flags->server_image, "OLLAMA_IMAGE");
 	set_default(&flags->server_image, DEFAULT_SERVER_IMAGE);
 	cmd_env_default(&flags->store_url, "OLLAMA_STORE_URL");
-	store_url = g_strdup_printf("http://ollama-model-store.%s.svc:%d", flags->namespace,
-	    DEFAULT_STORE_PORT);
+	store_url = g_strdup_printf(
+	    "http://ollama-model-store.%s.svc:%d", flags->namespace, DEFAULT_STORE_PORT);
 	set_default(&flags->store_url, store_url);
 	cmd_env_default(&flags->store_directory, "STORE_DIRECTORY");
 	set_default(&flags->store_directory, "/var/lib/ollama-operator");
@@ -158,8 +168,9 @@ static gboolean complete_flags(struct flags *flags)
 	if (flags->workers == 0)
 		flags->workers = DEFAULT_WORKERS;
 	if (flags->image == NULL) {
-		fprintf(stderr, "ollama-operator manager: set --image or $OPERATOR_IMAGE to the operator's "
-				"own image: model pods run it as their init container\n");
+		fprintf(stderr,
+		    "ollama-operator manager: set --image or $OPERATOR_IMAGE to the operator's "
+		    "own image: model pods run it as their init container\n");
 		return FALSE;
 	}
 	if (flags->workers < 1 || flags->workers > 64) {
@@ -173,8 +184,10 @@ static gboolean complete_flags(struct flags *flags)
 		return FALSE;
 	}
 	if (flags->store_directory[0] != '/') {
-		fprintf(stderr, "ollama-operator manager: --store-directory \"%s\": it must be an absolute "
-				"path\n", flags->store_directory);
+		fprintf(stderr,
+		    "ollama-operator manager: --store-directory \"%s\": it must be an absolute "
+		    "path\n",
+		    flags->store_directory);
 		return FALSE;
 	}
 	return TRUE;
@@ -191,7 +204,8 @@ static void fill_settings(struct manager *manager)
 	    .server_image = flags->server_image,
 	    .store_url = flags->store_url,
 	    .store_directory = flags->store_directory,
-	    .store_selector = "app.kubernetes.io/name=ollama-operator,app.kubernetes.io/component=store",
+	    .store_selector =
+		"app.kubernetes.io/name=ollama-operator,app.kubernetes.io/component=store",
 	    .store_port = DEFAULT_STORE_PORT,
 	    .workers = (guint)flags->workers,
 	};
@@ -229,8 +243,8 @@ static void answer_metrics(void *data, struct http_exchange *exchange)
 		return;
 	}
 	text = metrics_text(manager->metrics);
-	http_exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, text,
-	    strlen(text));
+	http_exchange_respond(
+	    exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, text, strlen(text));
 }
 
 /* Serves `ops` at an address from the flag of that name; "0" is no server and no error. */
@@ -250,8 +264,8 @@ static gboolean serve(struct manager *manager, const char *flag, const char *add
 		return FALSE;
 	}
 	host = g_strndup(address, (gsize)(colon - address));
-	*ret_server = http_server_new(manager->loop, *host == '\0' ? "0.0.0.0" : host, (guint16)port,
-	    &options, ops, manager, error);
+	*ret_server = http_server_new(manager->loop, *host == '\0' ? "0.0.0.0" : host,
+	    (guint16)port, &options, ops, manager, error);
 	return *ret_server != NULL;
 }
 
@@ -279,7 +293,8 @@ static void tell_problem(void *data)
 		    oddities, NULL);
 	if (g_strcmp0(problem, manager->last_problem) != 0) {
 		if (problem != NULL)
-			log_warn(manager->log, "API server trouble, trying again", "error", problem, NULL);
+			log_warn(manager->log, "API server trouble, trying again", "error", problem,
+			    NULL);
 		else
 			log_info(manager->log, "API server answers again", NULL);
 		g_free(manager->last_problem);
@@ -311,7 +326,8 @@ static void stopped_leading(void *data)
 {
 	struct manager *manager = data;
 
-	log_error(manager->log, "the lease was lost: ending, so that only one manager writes", NULL);
+	log_error(
+	    manager->log, "the lease was lost: ending, so that only one manager writes", NULL);
 	/* Why: no orderly end. Whatever a worker still wants to write is not ours to write. */
 	_exit(1);
 }
@@ -428,7 +444,8 @@ static gboolean manager_run(struct manager *manager, GError **error)
 	manager->metrics = metrics_new();
 	metrics_add_process(manager->metrics);
 	manager->ctl_metrics = ctl_metrics_new(manager->metrics);
-	ctl_metrics_set_leading(manager->ctl_metrics, LEASE_NAME, manager->flags.no_leader_election);
+	ctl_metrics_set_leading(
+	    manager->ctl_metrics, LEASE_NAME, manager->flags.no_leader_election);
 	if (!open_cluster(manager, error))
 		return FALSE;
 	manager->recorder = recorder_new(manager->client, clock_system(), FIELD_MANAGER, id);
@@ -444,12 +461,12 @@ static gboolean manager_run(struct manager *manager, GError **error)
 	    .may_write = may_write,
 	    .may_write_data = manager,
 	};
-	manager->operator = operator_new(&deps, &manager->settings);
+	manager->operator= operator_new(&deps, &manager->settings);
 	if (!start_servers(manager, error))
 		return FALSE;
 	log_info(manager->log, "manager starts", "version", OPERATOR_VERSION, "server",
-	    kube_config_server(manager->config), "namespace", manager->flags.namespace, "identity", id,
-	    NULL);
+	    kube_config_server(manager->config), "namespace", manager->flags.namespace, "identity",
+	    id, NULL);
 	loop_on_terminate(manager->loop, terminate, manager);
 	manager->problem_timer = loop_timer_new(manager->loop, tell_problem, manager);
 	loop_timer_start(manager->problem_timer, PROBLEM_EVERY_MS);

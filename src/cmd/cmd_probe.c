@@ -1,8 +1,8 @@
 #include "cmd/cmd.h"
 
 #include "base/duration.h"
-#include "json/json.h"
 #include "net/http_client.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,20 +48,24 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	    {"model", 0, 0, G_OPTION_ARG_STRING, &flags->model, "The model to load", "NAME"},
 	    {"server", 0, 0, G_OPTION_ARG_STRING, &flags->server,
 		"The Ollama server to load it into [" DEFAULT_SERVER "]", "URL"},
-	    {"timeout", 0, 0, G_OPTION_ARG_STRING, &flags->timeout,
-		"Give up after this long [1h]", "DURATION"},
+	    {"timeout", 0, 0, G_OPTION_ARG_STRING, &flags->timeout, "Give up after this long [1h]",
+		"DURATION"},
 	    {"keep-alive", 0, 0, G_OPTION_ARG_STRING, &flags->keep_alive,
-		"How long it stays loaded, in seconds or as a duration [as the server is set]", "TIME"},
+		"How long it stays loaded, in seconds or as a duration [as the server is set]",
+		"TIME"},
 	    {"termination-log", 0, 0, G_OPTION_ARG_FILENAME, &flags->termination_log,
 		"Leave the reason of a failure there too, if the file exists "
-		"[" DEFAULT_TERMINATION_LOG "]", "FILE"},
+		"[" DEFAULT_TERMINATION_LOG "]",
+		"FILE"},
 	    G_OPTION_ENTRY_NULL,
 	};
 
 	if (!cmd_parse(&argc, &argv, "probe",
-		"Startup probe of a model's pod: has the pod's own Ollama server load its model, and\n"
+		"Startup probe of a model's pod: has the pod's own Ollama server load its model, "
+		"and\n"
 		"succeeds when it is loaded.",
-		"It reads no environment variables. It exits with 0 when the model is loaded, else with 1\n"
+		"It reads no environment variables. It exits with 0 when the model is loaded, else "
+		"with 1\n"
 		"and the server's error on stderr.",
 		entries))
 		return FALSE;
@@ -74,9 +78,10 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		fprintf(stderr,
 		    "ollama-operator probe: set --model; see 'ollama-operator probe --help'\n");
 	else if (flags->timeout != NULL &&
-	    (!duration_parse_ms(flags->timeout, &flags->timeout_ms) || flags->timeout_ms <= 0))
+		 (!duration_parse_ms(flags->timeout, &flags->timeout_ms) || flags->timeout_ms <= 0))
 		fprintf(stderr,
-		    "ollama-operator probe: --timeout \"%s\": it must be a duration like 90s or 1h\n",
+		    "ollama-operator probe: --timeout \"%s\": it must be a duration like 90s or "
+		    "1h\n",
 		    flags->timeout);
 	else
 		return TRUE;
@@ -96,17 +101,22 @@ static void set_keep_alive(yyjson_mut_doc *doc, yyjson_mut_val *root, const char
 		json_mut_set_str(doc, root, "keep_alive", text);
 }
 
-/* POSTs {"model", "keep_alive", and input "" for embeddings}; NULL: the server cannot be reached. */
-static struct http_response *post(const struct flags *flags, const char *path, gboolean embed,
-    GError **error)
+/* POSTs {"model", "keep_alive", and input "" for embeddings}; NULL: the server cannot be reached.
+ */
+static struct http_response *post(
+    const struct flags *flags, const char *path, gboolean embed, GError **error)
 {
 	static const char *const HEADERS[] = {"Content-Type: application/json", NULL};
 	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	g_autofree char *url = g_strconcat(flags->server, path, NULL);
 	g_autofree char *body = NULL;
-	struct http_request request = {.method = "POST", .url = url, .headers = HEADERS,
-	    .proxy = "", .timeout_ms = flags->timeout_ms, .max_response_bytes = ANSWER_MAX_BYTES};
+	struct http_request request = {.method = "POST",
+	    .url = url,
+	    .headers = HEADERS,
+	    .proxy = "",
+	    .timeout_ms = flags->timeout_ms,
+	    .max_response_bytes = ANSWER_MAX_BYTES};
 
 	yyjson_mut_doc_set_root(doc, root);
 	json_mut_set_str(doc, root, "model", flags->model);
@@ -203,7 +213,8 @@ int cmd_probe(int argc, char **argv)
 		code = why == NULL ? 0 : 1;
 	}
 	if (why != NULL) {
-		g_autofree char *line = g_strdup_printf("loading %s failed: %s\n", flags.model, why);
+		g_autofree char *line =
+		    g_strdup_printf("loading %s failed: %s\n", flags.model, why);
 
 		fputs(line, stderr);
 		leave_last_words(flags.termination_log, line);

@@ -70,10 +70,13 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	};
 
 	if (!cmd_parse(&argc, &argv, "store",
-		"Keeps a node's weights: pulls models from their registries, verifies them, and shows\n"
+		"Keeps a node's weights: pulls models from their registries, verifies them, and "
+		"shows\n"
 		"each pod its own.",
-		"A flag wins over its environment variable (in brackets). HTTPS_PROXY, HTTP_PROXY and\n"
-		"NO_PROXY hold for registries. One store per directory. SIGTERM breaks transfers off;\n"
+		"A flag wins over its environment variable (in brackets). HTTPS_PROXY, HTTP_PROXY "
+		"and\n"
+		"NO_PROXY hold for registries. One store per directory. SIGTERM breaks transfers "
+		"off;\n"
 		"the next start goes on where they were.",
 		entries))
 		return FALSE;
@@ -158,8 +161,8 @@ static void on_note(void *data, const struct image_state *state)
 	switch (state->phase) {
 	case IMAGE_PULLING:
 		missing = quantity_human_bytes(state->total_bytes - state->completed_bytes);
-		log_info(store->log, "pulling model", "image", state->image, "size", size, "missing",
-		    missing, NULL);
+		log_info(store->log, "pulling model", "image", state->image, "size", size,
+		    "missing", missing, NULL);
 		break;
 	case IMAGE_READY:
 		log_info(store->log, "model ready", "image", state->image, "digest", state->digest,
@@ -185,8 +188,11 @@ static void on_terminate(void *data)
 
 static gboolean start(struct store *store, const char *host, guint16 port, GError **error)
 {
-	struct store_server_options options = {.host = host, .port = port,
-	    .node = store->flags.node, .registry = &store->registry, .note = on_note,
+	struct store_server_options options = {.host = host,
+	    .port = port,
+	    .node = store->flags.node,
+	    .registry = &store->registry,
+	    .note = on_note,
 	    .note_data = store};
 
 	store->content = content_open(store->flags.directory, error);

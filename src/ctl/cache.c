@@ -286,8 +286,8 @@ static void set_value(struct cache *cache, struct entry *entry, char *value)
 }
 
 /* Takes over the caller's reference to `object`; gives back that to the object before. */
-static struct kube_object *replace(struct cache *cache, struct entry *entry,
-    struct kube_object *object)
+static struct kube_object *replace(
+    struct cache *cache, struct entry *entry, struct kube_object *object)
 {
 	struct kube_object *old = entry->object;
 	gboolean moves = !g_str_equal(old->owner_uid, object->owner_uid);
@@ -302,8 +302,8 @@ static struct kube_object *replace(struct cache *cache, struct entry *entry,
 
 static struct entry *insert(struct cache *cache, struct kube_object *object)
 {
-	struct entry *entry = g_malloc0(
-	    cache->index != NULL ? sizeof(struct indexed_entry) : sizeof(struct entry));
+	struct entry *entry =
+	    g_malloc0(cache->index != NULL ? sizeof(struct indexed_entry) : sizeof(struct entry));
 
 	entry->object = object;
 	g_hash_table_add(cache->by_key, entry);

@@ -26,8 +26,8 @@ static void watch_free(gpointer data)
 	g_free(watch);
 }
 
-struct controller *controller_new(const struct clock *clock, struct log *log,
-    const struct controller_options *options)
+struct controller *controller_new(
+    const struct clock *clock, struct log *log, const struct controller_options *options)
 {
 	struct controller *controller = g_new0(struct controller, 1);
 
@@ -38,8 +38,9 @@ struct controller *controller_new(const struct clock *clock, struct log *log,
 	controller->options.name = controller->name;
 	if (options->workers == 0)
 		controller->options.workers = 4;
-	controller->queue = workqueue_new(clock, &(struct workqueue_options){
-	    .waited = options->waited, .waited_data = options->observe_data});
+	controller->queue =
+	    workqueue_new(clock, &(struct workqueue_options){.waited = options->waited,
+				     .waited_data = options->observe_data});
 	controller->watches = g_ptr_array_new_with_free_func(watch_free);
 	controller->threads = g_ptr_array_new();
 	return controller;
@@ -120,8 +121,8 @@ static void on_upserted(void *data, struct kube_object *old_object, struct kube_
 	 * An object that changed hands concerns both owners, and a map may have had another answer
 	 * for what it was before.
 	 */
-	if (old_object != NULL && (watch->map != NULL ||
-	    !g_str_equal(old_object->owner_uid, new_object->owner_uid)))
+	if (old_object != NULL &&
+	    (watch->map != NULL || !g_str_equal(old_object->owner_uid, new_object->owner_uid)))
 		add_for(watch, old_object);
 	add_for(watch, new_object);
 }
@@ -148,22 +149,22 @@ void controller_watch(struct controller *controller, struct informer *informer)
 	watch_add(controller, informer, NULL, NULL, NULL);
 }
 
-void controller_watch_owned(struct controller *controller, struct informer *informer,
-    const char *owner_kind)
+void controller_watch_owned(
+    struct controller *controller, struct informer *informer, const char *owner_kind)
 {
 	watch_add(controller, informer, g_strdup(owner_kind), NULL, NULL);
 }
 
-void controller_watch_mapped(struct controller *controller, struct informer *informer,
-    controller_map_fn map, void *data)
+void controller_watch_mapped(
+    struct controller *controller, struct informer *informer, controller_map_fn map, void *data)
 {
 	watch_add(controller, informer, NULL, map, data);
 }
 
 /* ---- Workers ---- */
 
-static void log_result(struct controller *controller, const char *key, const GError *error,
-    gint64 took_us)
+static void log_result(
+    struct controller *controller, const char *key, const GError *error, gint64 took_us)
 {
 	g_autofree char *took_ms = g_strdup_printf("%.1f", (double)took_us / 1000);
 
@@ -183,8 +184,9 @@ static void process(struct controller *controller, const char *key)
 	gint64 start_us = g_get_monotonic_time(); /* Why: struct clock counts milliseconds */
 	gboolean ok = options->reconcile(options->data, key, &result, &error);
 	gint64 took_us = g_get_monotonic_time() - start_us;
-	enum reconcile_outcome outcome = !ok ? RECONCILE_ERROR :
-	    result.requeue_after_ms > 0 ? RECONCILE_REQUEUE_AFTER : RECONCILE_SUCCESS;
+	enum reconcile_outcome outcome = !ok                           ? RECONCILE_ERROR
+					 : result.requeue_after_ms > 0 ? RECONCILE_REQUEUE_AFTER
+								       : RECONCILE_SUCCESS;
 
 	if (!ok && error == NULL)
 		error = g_error_new_literal(KUBE_ERROR, KUBE_ERROR_RETRY, "failed without a word");

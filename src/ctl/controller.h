@@ -21,8 +21,8 @@ struct reconcile_result {
  * Brings the object named by `key` ("namespace/name", it may be gone) one step nearer to what is
  * wanted. FALSE with an error: again after the key's backoff.
  */
-typedef gboolean (*reconcile_fn)(void *data, const char *key, struct reconcile_result *ret_result,
-    GError **error);
+typedef gboolean (*reconcile_fn)(
+    void *data, const char *key, struct reconcile_result *ret_result, GError **error);
 
 enum reconcile_outcome {
 	RECONCILE_SUCCESS,
@@ -41,8 +41,8 @@ struct controller_options {
 	void *observe_data;
 };
 
-struct controller *controller_new(const struct clock *clock, struct log *log,
-    const struct controller_options *options);
+struct controller *controller_new(
+    const struct clock *clock, struct log *log, const struct controller_options *options);
 /* Stops first when it runs. */
 void controller_free(struct controller *controller);
 DEFINE_AUTO(controller, controller_free)
@@ -55,12 +55,12 @@ void controller_watch(struct controller *controller, struct informer *informer);
  * Adds the key of each changed object's owner of `owner_kind`: its controller ownerReference, in
  * the same namespace. For children.
  */
-void controller_watch_owned(struct controller *controller, struct informer *informer,
-    const char *owner_kind);
+void controller_watch_owned(
+    struct controller *controller, struct informer *informer, const char *owner_kind);
 /* Adds whatever `map` adds to the queue for a changed or deleted object. */
 typedef void (*controller_map_fn)(void *data, struct kube_object *object, struct workqueue *queue);
-void controller_watch_mapped(struct controller *controller, struct informer *informer,
-    controller_map_fn map, void *data);
+void controller_watch_mapped(
+    struct controller *controller, struct informer *informer, controller_map_fn map, void *data);
 
 /* Starts the workers. */
 void controller_start(struct controller *controller);

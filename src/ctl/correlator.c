@@ -104,7 +104,8 @@ void correlator_done(struct correlator *correlator)
 	lru_free(correlator->buckets);
 }
 
-/* "<object>.<hex>", as client-go names them; a DNS subdomain also when the object's name is long. */
+/* "<object>.<hex>", as client-go names them; a DNS subdomain also when the object's name is long.
+ */
 static char *event_name(struct correlator *correlator, const struct event_record *record)
 {
 	guint64 unique = (guint64)record->wall_us * 1000 + correlator->sequence++ % 1000;
@@ -112,14 +113,12 @@ static char *event_name(struct correlator *correlator, const struct event_record
 
 	while (len > 0 && !g_ascii_isalnum(record->name[len - 1]))
 		len--;
-	return g_strdup_printf(
-	    "%.*s.%016" G_GINT64_MODIFIER "x", (int)len, record->name, unique);
+	return g_strdup_printf("%.*s.%016" G_GINT64_MODIFIER "x", (int)len, record->name, unique);
 }
 
 static char *object_key(const struct event_record *record)
 {
-	return g_strjoin(
-	    "/", record->kind, record->namespace, record->name, record->uid, NULL);
+	return g_strjoin("/", record->kind, record->namespace, record->name, record->uid, NULL);
 }
 
 /* Takes a token of the object's bucket; FALSE: it is empty. */
@@ -144,8 +143,8 @@ static gboolean take_token(struct correlator *correlator, const struct event_rec
 	return TRUE;
 }
 
-struct known_event *correlator_observe(struct correlator *correlator,
-    const struct event_record *record)
+struct known_event *correlator_observe(
+    struct correlator *correlator, const struct event_record *record)
 {
 	g_autofree char *object = object_key(record);
 	/* The message's hash stands for it: four thousand messages would take megabytes. */
@@ -171,8 +170,8 @@ static const char *event_namespace(const struct event_record *record)
 	return record->namespace[0] != '\0' ? record->namespace : "default";
 }
 
-static void set_involved_object(yyjson_mut_doc *doc, yyjson_mut_val *root,
-    const struct event_record *record)
+static void set_involved_object(
+    yyjson_mut_doc *doc, yyjson_mut_val *root, const struct event_record *record)
 {
 	yyjson_mut_val *about = json_mut_object(doc, root, "involvedObject");
 
@@ -221,8 +220,8 @@ static gboolean patch(struct correlator *correlator, const struct event_record *
 	g_autofree char *body =
 	    g_strdup_printf("{\"count\":%u,\"lastTimestamp\":\"%s\"}", event->count, last);
 
-	return correlator->ops->patch(correlator->store, event_namespace(record), event->name, body,
-	    strlen(body), error);
+	return correlator->ops->patch(
+	    correlator->store, event_namespace(record), event->name, body, strlen(body), error);
 }
 
 static gboolean create(struct correlator *correlator, const struct event_record *record,
@@ -231,8 +230,8 @@ static gboolean create(struct correlator *correlator, const struct event_record 
 	gsize len;
 	g_autofree char *body = create_body(correlator, record, event, &len);
 
-	event->stored = correlator->ops->create(
-	    correlator->store, event_namespace(record), body, len, error);
+	event->stored =
+	    correlator->ops->create(correlator->store, event_namespace(record), body, len, error);
 	return event->stored;
 }
 

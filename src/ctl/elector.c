@@ -81,8 +81,8 @@ static gboolean lease_is_our_predecessors(const struct elector *elector)
 /* Another's, and seen to change within the time that it claims. */
 static gboolean held_by_another(const struct elector *elector)
 {
-	gint64 seconds = json_int(lease_spec(elector), elector->lease_duration_ms / 1000,
-	    "leaseDurationSeconds", NULL);
+	gint64 seconds = json_int(
+	    lease_spec(elector), elector->lease_duration_ms / 1000, "leaseDurationSeconds", NULL);
 
 	if (lease_holder(elector)[0] == '\0' || lease_is_ours(elector) ||
 	    lease_is_our_predecessors(elector))
@@ -113,8 +113,8 @@ static yyjson_mut_doc *lease_copy(const struct elector *elector)
 }
 
 /* The body that makes `holder` the holder for so many seconds from now. */
-static char *lease_body(const struct elector *elector, const char *holder, gint64 seconds,
-    gsize *ret_len)
+static char *lease_body(
+    const struct elector *elector, const char *holder, gint64 seconds, gsize *ret_len)
 {
 	g_autoptr(yyjson_mut_doc) doc = lease_copy(elector);
 	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
@@ -134,14 +134,14 @@ static char *lease_body(const struct elector *elector, const char *holder, gint6
 }
 
 /* Makes or updates the Lease, provided that it still is as we saw it last. */
-static gboolean write_lease(struct elector *elector, const char *holder, gint64 seconds,
-    GError **error)
+static gboolean write_lease(
+    struct elector *elector, const char *holder, gint64 seconds, GError **error)
 {
 	gsize len;
 	g_autofree char *body = lease_body(elector, holder, seconds, &len);
 	yyjson_doc *lease = elector->lease != NULL
-	    ? elector->ops->update(elector->store, body, len, error)
-	    : elector->ops->create(elector->store, body, len, error);
+				? elector->ops->update(elector->store, body, len, error)
+				: elector->ops->create(elector->store, body, len, error);
 
 	if (lease == NULL)
 		return FALSE;
@@ -186,8 +186,7 @@ static gboolean acquire_or_renew(struct elector *elector, GError **error)
 	return write_ours(elector, error);
 }
 
-static enum elector_event step_standby(struct elector *elector, gint64 *ret_wait_ms,
-    GError **error)
+static enum elector_event step_standby(struct elector *elector, gint64 *ret_wait_ms, GError **error)
 {
 	/*
 	 * Why less than client-go's 1.2: a Lease that was given up is to be taken within 3 s, and
@@ -204,8 +203,7 @@ static enum elector_event step_standby(struct elector *elector, gint64 *ret_wait
 	return ELECTOR_NOTHING;
 }
 
-static enum elector_event step_leading(struct elector *elector, gint64 *ret_wait_ms,
-    GError **error)
+static enum elector_event step_leading(struct elector *elector, gint64 *ret_wait_ms, GError **error)
 {
 	gint64 left_ms;
 
@@ -244,5 +242,5 @@ gboolean elector_release(struct elector *elector, GError **error)
 	if (!read_lease(elector, error))
 		return FALSE;
 	return elector->lease == NULL || !lease_is_ours(elector) ||
-	    write_lease(elector, "", 1, error);
+	       write_lease(elector, "", 1, error);
 }

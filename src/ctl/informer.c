@@ -18,7 +18,7 @@ struct informer {
 	GPtrArray *listed; /* the objects of the list under way */
 	gint synced;
 	gint left_out; /* objects, since the last informer_take_left_out() */
-	GMutex lock; /* of last_error */
+	GMutex lock;   /* of last_error */
 	char *last_error;
 };
 

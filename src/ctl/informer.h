@@ -34,7 +34,8 @@ struct informer_handler {
 	 * Added (old NULL) or changed; also for objects whose resourceVersion alone changed. An
 	 * object that was deleted and made again unseen comes as changed, with another uid.
 	 */
-	void (*upserted)(void *data, struct kube_object *old_object, struct kube_object *new_object);
+	void (*upserted)(
+	    void *data, struct kube_object *old_object, struct kube_object *new_object);
 	void (*deleted)(void *data, struct kube_object *object);
 };
 
@@ -44,8 +45,8 @@ void informer_free(struct informer *informer);
 DEFINE_AUTO(informer, informer_free)
 
 /* When the informer has synced already, the handler hears of all that is known, as added. */
-void informer_add_handler(struct informer *informer, const struct informer_handler *handler,
-    void *data);
+void informer_add_handler(
+    struct informer *informer, const struct informer_handler *handler, void *data);
 void informer_start(struct informer *informer);
 /* The cache stays; a later start begins with a list. */
 void informer_stop(struct informer *informer);

@@ -20,8 +20,8 @@
 /* One resource of one API server, and one timer. Tests have their own. */
 struct lister_watcher_ops {
 	/* As kube_list_start(): gives the call for cancel_list(), until ops->done was called. */
-	void *(*list)(void *api, const char *resource_version, const struct kube_list_ops *ops,
-	    void *data);
+	void *(*list)(
+	    void *api, const char *resource_version, const struct kube_list_ops *ops, void *data);
 	void (*cancel_list)(void *api, void *call);
 	/* As kube_watch_start(), for stop_watch() until ops->done was called. */
 	void *(*watch)(void *api, const char *resource_version, guint timeout_s,

@@ -53,8 +53,8 @@ static yyjson_doc *lease_update(void *data, const char *body, gsize len, GError 
 /* One line per problem, not per attempt. That another was faster is none. */
 static void log_problem(struct leader *leader, char **last, const GError *error)
 {
-	gboolean raced = kube_error_is(error, KUBE_ERROR_CONFLICT) ||
-	    kube_error_is(error, KUBE_ERROR_EXISTS);
+	gboolean raced =
+	    kube_error_is(error, KUBE_ERROR_CONFLICT) || kube_error_is(error, KUBE_ERROR_EXISTS);
 	const char *message = error != NULL && !raced ? error->message : NULL;
 
 	if (g_strcmp0(message, *last) == 0)
@@ -82,8 +82,8 @@ static void tell(struct leader *leader, enum elector_event event)
 		if (leader->started_leading != NULL)
 			leader->started_leading(leader->data);
 	} else if (event == ELECTOR_LOST) {
-		log_error(leader->log, "leadership lost", "lease", leader->elector.name,
-		    "identity", leader->elector.identity, NULL);
+		log_error(leader->log, "leadership lost", "lease", leader->elector.name, "identity",
+		    leader->elector.identity, NULL);
 		if (leader->stopped_leading != NULL)
 			leader->stopped_leading(leader->data);
 	}
@@ -96,8 +96,7 @@ static gboolean wait_for(struct leader *leader, gint64 wait_ms)
 	gboolean stopping;
 
 	g_mutex_lock(&leader->lock);
-	while (!leader->stopping &&
-	    g_cond_wait_until(&leader->wake, &leader->lock, until_us))
+	while (!leader->stopping && g_cond_wait_until(&leader->wake, &leader->lock, until_us))
 		;
 	stopping = leader->stopping;
 	g_mutex_unlock(&leader->lock);
@@ -113,8 +112,8 @@ static void release(struct leader *leader)
 	leader->leading = FALSE;
 	g_mutex_unlock(&leader->lock);
 	if (!elector_release(&leader->elector, &error))
-		log_warn(leader->log, "could not give up the Lease", "lease",
-		    leader->elector.name, "error", error->message, NULL);
+		log_warn(leader->log, "could not give up the Lease", "lease", leader->elector.name,
+		    "error", error->message, NULL);
 }
 
 static gpointer run(gpointer data)
@@ -185,8 +184,7 @@ gboolean leader_may_write(struct leader *leader)
 	gboolean may;
 
 	g_mutex_lock(&leader->lock);
-	may = leader->leading &&
-	    clock_monotonic_ms(leader->clock) < leader->may_write_until_ms;
+	may = leader->leading && clock_monotonic_ms(leader->clock) < leader->may_write_until_ms;
 	g_mutex_unlock(&leader->lock);
 	return may;
 }

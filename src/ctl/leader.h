@@ -25,17 +25,17 @@ struct leader;
 
 struct leader_options {
 	const char *namespace;
-	const char *name;          /* of the Lease */
-	const char *identity;      /* ours, unique per process */
+	const char *name;     /* of the Lease */
+	const char *identity; /* ours, unique per process */
 	/*
-	 * With what the identities of our earlier processes begin, NULL: not known. Whoever holds the
-	 * Lease under such a name is dead, so it is taken at once. Only for a name that no two live
-	 * processes can have: a pod's.
+	 * With what the identities of our earlier processes begin, NULL: not known. Whoever holds
+	 * the Lease under such a name is dead, so it is taken at once. Only for a name that no two
+	 * live processes can have: a pod's.
 	 */
 	const char *own_prefix;
-	gint64 lease_duration_ms;  /* default 15 000 */
-	gint64 renew_deadline_ms;  /* default 10 000 */
-	gint64 retry_period_ms;    /* default 2 000 */
+	gint64 lease_duration_ms; /* default 15 000 */
+	gint64 renew_deadline_ms; /* default 10 000 */
+	gint64 retry_period_ms;   /* default 2 000 */
 	void (*started_leading)(void *data);
 	void (*stopped_leading)(void *data); /* only after started_leading, not on leader_stop() */
 	void *data;

@@ -11,8 +11,8 @@ struct kube_api {
 	void *waited_data;
 };
 
-static void *api_list(void *data, const char *resource_version, const struct kube_list_ops *ops,
-    void *ops_data)
+static void *api_list(
+    void *data, const char *resource_version, const struct kube_list_ops *ops, void *ops_data)
 {
 	struct kube_api *api = data;
 

@@ -26,8 +26,8 @@ struct recorder {
 
 /* ---- The Events of an API server ---- */
 
-static gboolean event_create(void *store, const char *namespace, const char *body, gsize len,
-    GError **error)
+static gboolean event_create(
+    void *store, const char *namespace, const char *body, gsize len, GError **error)
 {
 	g_autoptr(yyjson_doc) doc = kube_create(store, &KUBE_EVENTS, namespace, body, len, error);
 
@@ -53,15 +53,15 @@ static gboolean wait_for_retry(struct recorder *recorder)
 
 	g_mutex_lock(&recorder->lock);
 	while (recorder->stop_at_us == 0 &&
-	    g_cond_wait_until(&recorder->wake, &recorder->lock, until_us))
+	       g_cond_wait_until(&recorder->wake, &recorder->lock, until_us))
 		;
 	stopping = recorder->stop_at_us != 0;
 	g_mutex_unlock(&recorder->lock);
 	return !stopping;
 }
 
-static gboolean deliver(struct recorder *recorder, const struct event_record *record,
-    struct known_event *event)
+static gboolean deliver(
+    struct recorder *recorder, const struct event_record *record, struct known_event *event)
 {
 	for (int i = 0; i < TRIES; i++) {
 		g_autoptr(GError) error = NULL;
@@ -128,8 +128,7 @@ struct recorder *recorder_new_on(const struct event_ops *ops, void *store,
 	g_mutex_init(&recorder->lock);
 	g_cond_init(&recorder->wake);
 	g_queue_init(&recorder->queue);
-	correlator_init(
-	    &recorder->correlator, ops, store, recorder->component, recorder->instance);
+	correlator_init(&recorder->correlator, ops, store, recorder->component, recorder->instance);
 	recorder->thread = g_thread_new("recorder", run, recorder);
 	return recorder;
 }
@@ -149,8 +148,7 @@ void recorder_free(struct recorder *recorder)
 	if (recorder == NULL)
 		return;
 	g_mutex_lock(&recorder->lock);
-	recorder->stop_at_us =
-	    g_get_monotonic_time() + LAST_WORDS_MS * G_TIME_SPAN_MILLISECOND;
+	recorder->stop_at_us = g_get_monotonic_time() + LAST_WORDS_MS * G_TIME_SPAN_MILLISECOND;
 	g_cond_signal(&recorder->wake);
 	g_mutex_unlock(&recorder->lock);
 	g_thread_join(recorder->thread);

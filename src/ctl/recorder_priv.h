@@ -12,8 +12,8 @@
 
 /* Where Events are kept; errors are KUBE_ERROR. */
 struct event_ops {
-	gboolean (*create)(void *store, const char *namespace, const char *body, gsize len,
-	    GError **error);
+	gboolean (*create)(
+	    void *store, const char *namespace, const char *body, gsize len, GError **error);
 	/* JSON merge patch. */
 	gboolean (*patch)(void *store, const char *namespace, const char *name, const char *body,
 	    gsize len, GError **error);
@@ -65,8 +65,8 @@ void correlator_done(struct correlator *correlator);
  * Counts the record. The Event to write for it, borrowed until the next call; NULL: its object
  * has had too many.
  */
-struct known_event *correlator_observe(struct correlator *correlator,
-    const struct event_record *record);
+struct known_event *correlator_observe(
+    struct correlator *correlator, const struct event_record *record);
 /* Creates or patches it; RETRY may be tried again. */
 gboolean correlator_send(struct correlator *correlator, const struct event_record *record,
     struct known_event *event, GError **error);

@@ -33,7 +33,8 @@ struct workqueue {
 	void (*waited)(void *data, gint64 waited_ms);
 	void *waited_data;
 	GMutex lock;
-	GCond wake; /* the FIFO has more, or the earliest delayed item is another one, or shutdown */
+	GCond
+	    wake; /* the FIFO has more, or the earliest delayed item is another one, or shutdown */
 	GRand *random;
 	GHashTable *items; /* a set of items, by their key */
 	GQueue fifo;
@@ -179,7 +180,8 @@ static void item_add_after(struct workqueue *queue, struct item *item, gint64 af
 	item->due_ms = due_ms;
 	item->sequence = ++queue->sequence;
 	heap_fix(queue, item);
-	/* All who wait, wait for the earliest time: any one of them may be the one left to see it. */
+	/* All who wait, wait for the earliest time: any one of them may be the one left to see it.
+	 */
 	if (item->heap_index == 0)
 		g_cond_broadcast(&queue->wake);
 }
@@ -261,7 +263,9 @@ void workqueue_add_rate_limited(struct workqueue *queue, const char *key)
 	if (!queue->shut_down) {
 		struct item *item = item_ensure(queue, key);
 		struct backoff backoff = {.base_ms = queue->base_delay_ms,
-		    .cap_ms = queue->max_delay_ms, .factor = 2, .jitter = 0.2,
+		    .cap_ms = queue->max_delay_ms,
+		    .factor = 2,
+		    .jitter = 0.2,
 		    .failures = item->failures};
 		gint64 after_ms = backoff_next_ms(&backoff, queue->random);
 

@@ -21,8 +21,8 @@ struct workqueue_options {
 	gint64 max_delay_ms;  /* default 300 000; jitter of up to a fifth is added */
 	guint32 seed;         /* for the jitter; 0: drawn */
 	/*
-	 * Told of each key that is taken how long it waited, on the thread that takes it: for metrics.
-	 * May be NULL.
+	 * Told of each key that is taken how long it waited, on the thread that takes it: for
+	 * metrics. May be NULL.
 	 */
 	void (*waited)(void *data, gint64 waited_ms);
 	void *waited_data;
@@ -56,12 +56,12 @@ void workqueue_done(struct workqueue *queue, const char *key);
 void workqueue_shutdown(struct workqueue *queue);
 
 struct workqueue_stats {
-	guint depth;        /* waiting now */
-	guint delayed;      /* to be added later */
+	guint depth;   /* waiting now */
+	guint delayed; /* to be added later */
 	guint processing;
 	guint64 adds;
-	guint64 retries;    /* rate-limited adds */
-	gint64 oldest_ms;   /* how long the longest waiting key waits */
+	guint64 retries;  /* rate-limited adds */
+	gint64 oldest_ms; /* how long the longest waiting key waits */
 };
 void workqueue_stats(struct workqueue *queue, struct workqueue_stats *ret_stats);
 

@@ -30,15 +30,15 @@ static void clear_frame(gpointer data)
 
 static gboolean fail(const struct reader *reader, GError **error, const char *problem)
 {
-	g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX, "not valid YAML: %s at line %" G_GSIZE_FORMAT,
-	    problem, reader->line);
+	g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX,
+	    "not valid YAML: %s at line %" G_GSIZE_FORMAT, problem, reader->line);
 	return FALSE;
 }
 
 static gboolean fail_large(const struct reader *reader, GError **error, const char *problem)
 {
-	g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE, "YAML %s at line %" G_GSIZE_FORMAT, problem,
-	    reader->line);
+	g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE, "YAML %s at line %" G_GSIZE_FORMAT,
+	    problem, reader->line);
 	return FALSE;
 }
 
@@ -74,8 +74,8 @@ static void merge_object(struct reader *reader, struct frame *frame, yyjson_mut_
 }
 
 /* `<<: map` or `<<: [map, ...]`, of which the first map that has a key wins. */
-static gboolean merge(struct reader *reader, struct frame *frame, yyjson_mut_val *source,
-    GError **error)
+static gboolean merge(
+    struct reader *reader, struct frame *frame, yyjson_mut_val *source, GError **error)
 {
 	gsize count = yyjson_mut_is_arr(source) ? yyjson_mut_arr_size(source) : 1;
 	g_autofree yyjson_mut_val **maps = g_new0(yyjson_mut_val *, count + 1);
@@ -99,8 +99,8 @@ static gboolean merge(struct reader *reader, struct frame *frame, yyjson_mut_val
 /* --- Values ------------------------------------------------------------------------------ */
 
 /* Hands a finished node to whatever is open. `merge_key`: it is an unquoted `<<`. */
-static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, gboolean merge_key,
-    GError **error)
+static gboolean put(
+    struct reader *reader, yyjson_mut_val *node, guint height, gboolean merge_key, GError **error)
 {
 	struct frame *frame = top_frame(reader);
 	yyjson_mut_val *key, *value;
@@ -108,7 +108,8 @@ static gboolean put(struct reader *reader, yyjson_mut_val *node, guint height, g
 	if (frame != NULL && frame->is_map && frame->key == NULL) {
 		frame->key = key_from_node(reader->doc, node);
 		frame->merging = merge_key;
-		return frame->key != NULL || fail(reader, error, "a map key that is no scalar, or null,");
+		return frame->key != NULL ||
+		       fail(reader, error, "a map key that is no scalar, or null,");
 	}
 	value = value_from_node(reader->doc, node);
 	if (value == NULL)
@@ -151,8 +152,8 @@ static void anchor_set(struct anchor *anchor, yyjson_mut_val *value, guint nodes
 	anchor->height = height;
 }
 
-static yyjson_mut_val *plain_value(yyjson_mut_doc *doc, const struct plain *plain, const char *text,
-    gsize len)
+static yyjson_mut_val *plain_value(
+    yyjson_mut_doc *doc, const struct plain *plain, const char *text, gsize len)
 {
 	switch (plain->kind) {
 	case PLAIN_NULL:
@@ -197,8 +198,8 @@ static gboolean tag_allows(const char *tag, enum plain_kind kind)
 	return kind == PLAIN_NULL;
 }
 
-static yyjson_mut_val *scalar_value(struct reader *reader, const yaml_event_t *event,
-    GError **error)
+static yyjson_mut_val *scalar_value(
+    struct reader *reader, const yaml_event_t *event, GError **error)
 {
 	static const char *const resolved_tags[] = {
 	    YAML_INT_TAG, YAML_FLOAT_TAG, YAML_BOOL_TAG, YAML_NULL_TAG, NULL};
@@ -229,7 +230,7 @@ static yyjson_mut_val *scalar_value(struct reader *reader, const yaml_event_t *e
 static gboolean on_scalar(struct reader *reader, const yaml_event_t *event, GError **error)
 {
 	gboolean merge_key = event->data.scalar.plain_implicit &&
-	                     strcmp((const char *)event->data.scalar.value, "<<") == 0;
+			     strcmp((const char *)event->data.scalar.value, "<<") == 0;
 	struct anchor *anchor = anchor_new(reader, event->data.scalar.anchor);
 	yyjson_mut_val *value = scalar_value(reader, event, error);
 
@@ -256,12 +257,12 @@ static gboolean on_alias(struct reader *reader, const yaml_event_t *event, GErro
 		return FALSE;
 	if (reader->frames->len + anchor->height > JSON_MAX_DEPTH)
 		return fail_large(reader, error, "is nested too deep by an alias");
-	return put(reader, yyjson_mut_val_mut_copy(reader->doc, anchor->value), anchor->height, FALSE,
-	    error);
+	return put(reader, yyjson_mut_val_mut_copy(reader->doc, anchor->value), anchor->height,
+	    FALSE, error);
 }
 
-static gboolean on_start(struct reader *reader, gboolean is_map, const yaml_char_t *name,
-    GError **error)
+static gboolean on_start(
+    struct reader *reader, gboolean is_map, const yaml_char_t *name, GError **error)
 {
 	struct frame frame;
 
@@ -345,10 +346,12 @@ static gboolean read_events(struct reader *reader, GError **error)
 		if (!yaml_parser_parse(&reader->parser, &event)) {
 			const char *problem = reader->parser.problem;
 
-			/* The input's decoder knows an offset only; it is at the mark, or near it. */
+			/* The input's decoder knows an offset only; it is at the mark, or near it.
+			 */
 			reader->line = (reader->parser.error == YAML_READER_ERROR
-			                       ? reader->parser.mark.line
-			                       : reader->parser.problem_mark.line) + 1;
+					       ? reader->parser.mark.line
+					       : reader->parser.problem_mark.line) +
+				       1;
 			return fail(reader, error, problem != NULL ? problem : "unreadable");
 		}
 		done = event.type == YAML_STREAM_END_EVENT;
@@ -381,7 +384,8 @@ static gboolean settle(yyjson_val *value)
 	seen = g_hash_table_new(hash_str, g_str_equal);
 	yyjson_obj_iter_init(value, &iter);
 	while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
-		/* Two keys that differ only after a NUL count as twins: the YAML reader can tell. */
+		/* Two keys that differ only after a NUL count as twins: the YAML reader can tell.
+		 */
 		if (!g_hash_table_add(seen, (gpointer)(guintptr)yyjson_get_str(key)) ||
 		    !settle(yyjson_obj_iter_get_val(key)))
 			return FALSE;
@@ -432,7 +436,8 @@ GPtrArray *yaml_read(const char *text, gsize len, GError **error)
 
 	if (len > JSON_MAX_BYTES) {
 		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
-		    "YAML text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len, JSON_MAX_BYTES);
+		    "YAML text of %" G_GSIZE_FORMAT " bytes is over the limit of %d", len,
+		    JSON_MAX_BYTES);
 		return NULL;
 	}
 	json = read_json(text, len);

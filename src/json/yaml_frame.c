@@ -28,14 +28,16 @@ void frame_clear(struct frame *frame)
 
 static guint key_hash(gconstpointer data)
 {
-	yyjson_mut_val *key = (yyjson_mut_val *)(guintptr)data; /* yyjson's getters know no const. */
+	yyjson_mut_val *key =
+	    (yyjson_mut_val *)(guintptr)data; /* yyjson's getters know no const. */
 
 	return (guint)hash_bytes(yyjson_mut_get_str(key), yyjson_mut_get_len(key));
 }
 
 static gboolean key_equal(gconstpointer a, gconstpointer b)
 {
-	yyjson_mut_val *left = (yyjson_mut_val *)(guintptr)a, *right = (yyjson_mut_val *)(guintptr)b;
+	yyjson_mut_val *left = (yyjson_mut_val *)(guintptr)a,
+		       *right = (yyjson_mut_val *)(guintptr)b;
 
 	return yyjson_mut_equals_strn(left, yyjson_mut_get_str(right), yyjson_mut_get_len(right));
 }
@@ -132,12 +134,12 @@ void frame_set(struct frame *frame, yyjson_mut_val *key, yyjson_mut_val *value)
 
 yyjson_mut_val *frame_finish(const struct frame *frame, yyjson_mut_doc *doc)
 {
-	yyjson_mut_val *container =
-	    frame->is_map ? yyjson_mut_obj(doc) : yyjson_mut_arr(doc);
+	yyjson_mut_val *container = frame->is_map ? yyjson_mut_obj(doc) : yyjson_mut_arr(doc);
 
 	for (guint i = 0; i < frame->values->len; i++) {
 		if (frame->is_map)
-			yyjson_mut_obj_add(container, frame->keys->pdata[i], frame->values->pdata[i]);
+			yyjson_mut_obj_add(
+			    container, frame->keys->pdata[i], frame->values->pdata[i]);
 		else
 			yyjson_mut_arr_append(container, frame->values->pdata[i]);
 	}

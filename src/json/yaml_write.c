@@ -13,7 +13,8 @@
 static void emit(yaml_emitter_t *emitter, int made, yaml_event_t *event)
 {
 	if (!made || !yaml_emitter_emit(emitter, event))
-		g_error("writing YAML: %s", emitter->problem != NULL ? emitter->problem : "no memory");
+		g_error(
+		    "writing YAML: %s", emitter->problem != NULL ? emitter->problem : "no memory");
 }
 
 static int append(void *data, unsigned char *bytes, size_t len)
@@ -22,15 +23,15 @@ static int append(void *data, unsigned char *bytes, size_t len)
 	return 1;
 }
 
-static void emit_scalar(yaml_emitter_t *emitter, const char *text, gsize len,
-    yaml_scalar_style_t style)
+static void emit_scalar(
+    yaml_emitter_t *emitter, const char *text, gsize len, yaml_scalar_style_t style)
 {
 	gboolean plain = style == YAML_PLAIN_SCALAR_STYLE;
 	yaml_event_t event;
 
 	emit(emitter,
-	    yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)len, plain,
-	        1, style),
+	    yaml_scalar_event_initialize(
+		&event, NULL, NULL, (const yaml_char_t *)text, (int)len, plain, 1, style),
 	    &event);
 }
 
@@ -80,7 +81,8 @@ static int compare_keys(gconstpointer a, gconstpointer b)
 	if (*left != '\0' && *right != '\0' && key_class(*left) != key_class(*right))
 		return key_class(*left) - key_class(*right);
 	if (g_ascii_isdigit(*left) && g_ascii_isdigit(*right)) {
-		gsize left_run = strspn(left, "0123456789"), right_run = strspn(right, "0123456789");
+		gsize left_run = strspn(left, "0123456789"),
+		      right_run = strspn(right, "0123456789");
 
 		if (left_run != right_run)
 			return left_run < right_run ? -1 : 1;
@@ -103,7 +105,7 @@ static void emit_object(yaml_emitter_t *emitter, yyjson_val *object)
 	g_ptr_array_sort(keys, compare_keys);
 	emit(emitter,
 	    yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
-	        keys->len > 0 ? YAML_BLOCK_MAPPING_STYLE : YAML_FLOW_MAPPING_STYLE),
+		keys->len > 0 ? YAML_BLOCK_MAPPING_STYLE : YAML_FLOW_MAPPING_STYLE),
 	    &event);
 	for (guint i = 0; i < keys->len; i++) {
 		emit_string(emitter, keys->pdata[i]);
@@ -120,7 +122,7 @@ static void emit_array(yaml_emitter_t *emitter, yyjson_val *array)
 
 	emit(emitter,
 	    yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
-	        yyjson_arr_size(array) > 0 ? YAML_BLOCK_SEQUENCE_STYLE : YAML_FLOW_SEQUENCE_STYLE),
+		yyjson_arr_size(array) > 0 ? YAML_BLOCK_SEQUENCE_STYLE : YAML_FLOW_SEQUENCE_STYLE),
 	    &event);
 	yyjson_arr_iter_init(array, &iter);
 	while ((element = yyjson_arr_iter_next(&iter)) != NULL)

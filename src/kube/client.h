@@ -39,8 +39,8 @@ struct kube_client_options {
 };
 
 /* `loop` and `config` must outlive the client. */
-struct kube_client *kube_client_new(struct loop *loop, struct kube_config *config,
-    const struct kube_client_options *options);
+struct kube_client *kube_client_new(
+    struct loop *loop, struct kube_config *config, const struct kube_client_options *options);
 /*
  * After all callers returned; loop's thread or a stopped loop. Open lists and watches get
  * done(CANCELLED), and must not begin anew from there.
@@ -61,8 +61,8 @@ yyjson_doc *kube_list(struct kube_client *client, const struct kube_resource *re
 
 /* `name` and `subresource` NULL: POST to the collection. Returns the object as stored. */
 yyjson_doc *kube_create(struct kube_client *client, const struct kube_resource *resource,
-    const char *namespace, const char *body, gsize body_len, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    const char *namespace, const char *body, gsize body_len,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* PUT; the body carries the resourceVersion it was read at, else CONFLICT cannot be seen. */
 yyjson_doc *kube_update(struct kube_client *client, const struct kube_resource *resource,
@@ -86,12 +86,12 @@ yyjson_doc *kube_patch_merge(struct kube_client *client, const struct kube_resou
  * Background deletion; `uid` NULL or a precondition. TRUE also when it was already gone.
  */
 gboolean kube_delete(struct kube_client *client, const struct kube_resource *resource,
-    const char *namespace, const char *name, const char *uid, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    const char *namespace, const char *name, const char *uid,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* GET of any path, the text as it is ("/version", "/readyz"). */
-char *kube_get_raw(struct kube_client *client, const char *path, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+char *kube_get_raw(
+    struct kube_client *client, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- Asynchronous; the loop's thread ---- */
 

@@ -57,8 +57,8 @@ typedef void (*kube_call_fn)(void *data, GByteArray *body, const GError *error);
 struct kube_call;
 
 /* Any thread. The deadline runs from here. */
-struct kube_call *kube_call_new(struct kube_client *client, const struct kube_request *request,
-    kube_call_fn done, void *data);
+struct kube_call *kube_call_new(
+    struct kube_client *client, const struct kube_request *request, kube_call_fn done, void *data);
 /* Frees a call that was never begun; any thread, needs no client. */
 void kube_call_drop(struct kube_call *call);
 /* The loop's thread. done() is never called inside; after it the handle is gone. */

@@ -111,8 +111,8 @@ static gboolean is_header_text(const char *text)
 }
 
 /* Takes `token` as the one in use; `from` is for the message and may be no secret. */
-static gboolean set_token(struct kube_config *config, const char *token, const char *from,
-    GError **error)
+static gboolean set_token(
+    struct kube_config *config, const char *token, const char *from, GError **error)
 {
 	g_autofree char *clean = g_strstrip(g_strdup(token));
 
@@ -159,13 +159,13 @@ static gboolean token_is_stale(const struct kube_config *config)
 {
 	return config->token_file != NULL &&
 	       (config->token_read_ms == G_MININT64 ||
-	           clock_monotonic_ms(config->clock) - config->token_read_ms >= TOKEN_FRESH_MS);
+		   clock_monotonic_ms(config->clock) - config->token_read_ms >= TOKEN_FRESH_MS);
 }
 
 static char *basic_authorization(const struct kube_config *config)
 {
-	g_autofree char *pair = g_strconcat(config->username, ":",
-	    config->password == NULL ? "" : config->password, NULL);
+	g_autofree char *pair = g_strconcat(
+	    config->username, ":", config->password == NULL ? "" : config->password, NULL);
 	g_autofree char *encoded = g_base64_encode((const guchar *)pair, strlen(pair));
 
 	return g_strconcat("Basic ", encoded, NULL);
@@ -219,8 +219,8 @@ static gboolean in_cluster_server(struct kube_config *config, GError **error)
 		    "set; pass --kubeconfig FILE");
 		return FALSE;
 	}
-	url = g_strdup_printf(strchr(host, ':') != NULL ? "https://[%s]:%s" : "https://%s:%s", host,
-	    port);
+	url = g_strdup_printf(
+	    strchr(host, ':') != NULL ? "https://[%s]:%s" : "https://%s:%s", host, port);
 	return kube_config_set_server(config, url, error);
 }
 
@@ -254,8 +254,8 @@ struct kube_config *kube_config_in_cluster(const char *root, GError **error)
 	return g_steal_pointer(&config);
 }
 
-gboolean kube_config_override(struct kube_config *config,
-    const struct kube_config_options *options, GError **error)
+gboolean kube_config_override(
+    struct kube_config *config, const struct kube_config_options *options, GError **error)
 {
 	if (options->server != NULL && !kube_config_set_server(config, options->server, error)) {
 		g_prefix_error(error, "--server: ");
@@ -305,8 +305,8 @@ static gboolean add_environment(GPtrArray *files, const char *list, GError **err
 	return TRUE;
 }
 
-static gboolean add_files(GPtrArray *files, const struct kube_config_options *options,
-    GError **error)
+static gboolean add_files(
+    GPtrArray *files, const struct kube_config_options *options, GError **error)
 {
 	const char *list = g_getenv("KUBECONFIG");
 	g_autofree char *home = g_build_filename(g_get_home_dir(), ".kube", "config", NULL);
@@ -320,7 +320,8 @@ static gboolean add_files(GPtrArray *files, const struct kube_config_options *op
 			return TRUE;
 		g_set_error(error, KUBE_ERROR, KUBE_ERROR_CONFIG,
 		    "no kubeconfig: $KUBECONFIG names \"%s\", which does not exist; pass "
-		    "--kubeconfig FILE", list);
+		    "--kubeconfig FILE",
+		    list);
 		return FALSE;
 	}
 	if (g_file_test(home, G_FILE_TEST_EXISTS))

@@ -2,8 +2,8 @@
 #ifndef KUBE_CONFIG_PRIV_H
 #define KUBE_CONFIG_PRIV_H
 
-#include "json/json.h"
 #include "kube/config.h"
+#include "json/json.h"
 
 enum { KUBE_CONFIG_FILE_MAX = 1024 * 1024 }; /* of a kubeconfig and of each file it names */
 
@@ -25,20 +25,20 @@ struct kube_config {
 struct kube_config *kube_config_alloc(void);
 
 /* "https://host:port/prefix" without a slash at its end. CONFIG: no such URL. */
-gboolean kube_config_set_server(struct kube_config *config, const char *url, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kube_config_set_server(
+    struct kube_config *config, const char *url, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Reads `token_file`; an unreadable or empty file is an error and leaves the token as it was. */
-gboolean kube_config_read_token(struct kube_config *config, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kube_config_read_token(
+    struct kube_config *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Server, namespace and token of the options over what was found. */
-gboolean kube_config_override(struct kube_config *config,
-    const struct kube_config_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kube_config_override(struct kube_config *config, const struct kube_config_options *options,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The file's text, NUL-terminated, at most KUBE_CONFIG_FILE_MAX; CONFIG names the path. */
-char *kube_config_read_file(const char *path, gsize *ret_len, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+char *kube_config_read_file(
+    const char *path, gsize *ret_len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The server refused the token: kube_config_authorization() reads the file again at once. */
 void kube_config_forget_token(struct kube_config *config);

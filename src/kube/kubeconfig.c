@@ -1,5 +1,5 @@
-#include "json/yaml.h"
 #include "kube/config_priv.h"
+#include "json/yaml.h"
 
 #include <string.h>
 
@@ -21,8 +21,8 @@ void kubeconfig_file_free(struct kubeconfig_file *file)
 	g_free(file);
 }
 
-struct kubeconfig_file *kubeconfig_file_parse(const char *text, gsize len, const char *name,
-    const char *directory, GError **error)
+struct kubeconfig_file *kubeconfig_file_parse(
+    const char *text, gsize len, const char *name, const char *directory, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
 	g_autoptr(GPtrArray) docs = NULL;
@@ -57,8 +57,8 @@ static yyjson_val *root_of(const struct kubeconfig_file *file)
 }
 
 /* The first definition of list[name].key in the order of the files; ret_* may be half set. */
-static gboolean find(GPtrArray *files, const char *list, const char *what, const char *name,
-    struct entry *ret_entry)
+static gboolean find(
+    GPtrArray *files, const char *list, const char *what, const char *name, struct entry *ret_entry)
 {
 	for (guint i = 0; i < files->len; i++) {
 		const struct kubeconfig_file *file = g_ptr_array_index(files, i);
@@ -68,7 +68,8 @@ static gboolean find(GPtrArray *files, const char *list, const char *what, const
 
 		if (!yyjson_is_arr(entries))
 			continue;
-		yyjson_arr_foreach(entries, index, n, entry) {
+		yyjson_arr_foreach(entries, index, n, entry)
+		{
 			if (g_strcmp0(json_str(entry, "name", NULL), name) != 0)
 				continue;
 			*ret_entry = (struct entry){json_at(entry, what, NULL), file, what, name};
@@ -105,7 +106,8 @@ static char *names_of_contexts(GPtrArray *files)
 
 		if (!yyjson_is_arr(contexts))
 			continue;
-		yyjson_arr_foreach(contexts, index, n, context) {
+		yyjson_arr_foreach(contexts, index, n, context)
+		{
 			const char *name = json_str(context, "name", NULL);
 
 			if (name == NULL || ++count > 10)
@@ -121,8 +123,8 @@ static char *names_of_contexts(GPtrArray *files)
 static const char *current_context(GPtrArray *files)
 {
 	for (guint i = 0; i < files->len; i++) {
-		const char *name = json_str(root_of(g_ptr_array_index(files, i)), "current-context",
-		    NULL);
+		const char *name =
+		    json_str(root_of(g_ptr_array_index(files, i)), "current-context", NULL);
 
 		if (name != NULL && *name != '\0')
 			return name;
@@ -138,8 +140,8 @@ static const char *text_of(const struct entry *entry, const char *key)
 	return text == NULL || *text == '\0' ? NULL : text;
 }
 
-static void set_entry_error(GError **error, const struct entry *entry, const char *key,
-    const char *problem)
+static void set_entry_error(
+    GError **error, const struct entry *entry, const char *key, const char *problem)
 {
 	g_set_error(error, KUBE_ERROR, KUBE_ERROR_CONFIG, "%s of %s \"%s\" in %s %s", key,
 	    entry->what, entry->name, entry->file->name, problem);
@@ -157,8 +159,7 @@ static GBytes *decode_base64(const char *text)
 			continue;
 		if (*text == '=')
 			padding++;
-		else if (padding > 0 ||
-		         !(g_ascii_isalnum(*text) || *text == '+' || *text == '/'))
+		else if (padding > 0 || !(g_ascii_isalnum(*text) || *text == '+' || *text == '/'))
 			return NULL;
 		clean[len++] = *text;
 	}
@@ -172,12 +173,12 @@ static GBytes *decode_base64(const char *text)
 static char *resolve_path(const struct entry *entry, const char *path)
 {
 	return g_path_is_absolute(path) ? g_strdup(path)
-	                                : g_build_filename(entry->file->directory, path, NULL);
+					: g_build_filename(entry->file->directory, path, NULL);
 }
 
 /* The bytes of `key`-data or of the file that `key` names. *ret_pem stays NULL for neither. */
-static gboolean read_pem(const struct entry *entry, const char *key, GBytes **ret_pem,
-    GError **error)
+static gboolean read_pem(
+    const struct entry *entry, const char *key, GBytes **ret_pem, GError **error)
 {
 	g_autofree char *data_key = g_strconcat(key, "-data", NULL);
 	const char *data = text_of(entry, data_key);
@@ -210,8 +211,8 @@ static gboolean read_pem(const struct entry *entry, const char *key, GBytes **re
 	return TRUE;
 }
 
-static gboolean take_cluster(struct kube_config *config, const struct entry *cluster,
-    GError **error)
+static gboolean take_cluster(
+    struct kube_config *config, const struct entry *cluster, GError **error)
 {
 	const char *server = text_of(cluster, "server");
 
@@ -220,8 +221,8 @@ static gboolean take_cluster(struct kube_config *config, const struct entry *clu
 		return FALSE;
 	}
 	if (!kube_config_set_server(config, server, error)) {
-		g_prefix_error(error, "server of cluster \"%s\" in %s: ", cluster->name,
-		    cluster->file->name);
+		g_prefix_error(
+		    error, "server of cluster \"%s\" in %s: ", cluster->name, cluster->file->name);
 		return FALSE;
 	}
 	if (!read_pem(cluster, "certificate-authority", &config->tls->ca_pem, error))
@@ -244,9 +245,9 @@ static gboolean check_user(const struct entry *user, GError **error)
 		const char *key, *problem;
 	} refused[] = {
 	    {"exec", "is a credential plugin, which is not supported yet: use a token or a client "
-	             "certificate"},
+		     "certificate"},
 	    {"auth-provider", "is not supported (nor by kubectl since 1.26): use a token or a "
-	                      "client certificate"},
+			      "client certificate"},
 	    {"as", "(impersonation) is not supported yet"},
 	    {"as-uid", "(impersonation) is not supported yet"},
 	    {"as-groups", "(impersonation) is not supported yet"},
@@ -284,8 +285,8 @@ static gboolean take_token(struct kube_config *config, const struct entry *user,
 	}
 	/* With both, the token stands in until the file can be read. */
 	if (!kube_config_read_token(config, error) && token == NULL) {
-		g_prefix_error(error, "tokenFile of user \"%s\" in %s: ", user->name,
-		    user->file->name);
+		g_prefix_error(
+		    error, "tokenFile of user \"%s\" in %s: ", user->name, user->file->name);
 		return FALSE;
 	}
 	g_clear_error(error);
@@ -326,8 +327,8 @@ static gboolean choose_context(GPtrArray *files, const struct kube_config_option
 	}
 	if (find(files, "contexts", "context", name, ret_context))
 		return TRUE;
-	g_set_error(error, KUBE_ERROR, KUBE_ERROR_CONFIG,
-	    "context \"%s\" not in %s; there are: %s", name, where, there);
+	g_set_error(error, KUBE_ERROR, KUBE_ERROR_CONFIG, "context \"%s\" not in %s; there are: %s",
+	    name, where, there);
 	return FALSE;
 }
 
@@ -345,8 +346,8 @@ static gboolean follow(GPtrArray *files, const struct entry *context, const char
 	return FALSE;
 }
 
-struct kube_config *kubeconfig_build(GPtrArray *files, const struct kube_config_options *options,
-    GError **error)
+struct kube_config *kubeconfig_build(
+    GPtrArray *files, const struct kube_config_options *options, GError **error)
 {
 	AUTO(kube_config) config = kube_config_alloc();
 	struct entry context = {NULL}, cluster = {NULL}, user = {NULL};

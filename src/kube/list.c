@@ -29,8 +29,7 @@ static void list_free(struct kube_list_call *list)
 }
 
 /* Ends the list, which is busy, with done() unless it was cancelled. */
-static void list_end(struct kube_list_call *list, const char *resource_version,
-    const GError *error)
+static void list_end(struct kube_list_call *list, const char *resource_version, const GError *error)
 {
 	if (!list->cancelled)
 		list->ops->done(list->data, resource_version, error);
@@ -39,8 +38,8 @@ static void list_end(struct kube_list_call *list, const char *resource_version,
 
 static void list_fail(struct kube_list_call *list, const char *problem)
 {
-	g_autoptr(GError) error = g_error_new(KUBE_ERROR, KUBE_ERROR_RETRY, "%s: %s", list->what,
-	    problem);
+	g_autoptr(GError) error =
+	    g_error_new(KUBE_ERROR, KUBE_ERROR_RETRY, "%s: %s", list->what, problem);
 
 	list_end(list, NULL, error);
 }
@@ -78,7 +77,8 @@ static void hand_out(struct kube_list_call *list, yyjson_val *items)
 	yyjson_val *item;
 	size_t i, n;
 
-	yyjson_arr_foreach(items, i, n, item) {
+	yyjson_arr_foreach(items, i, n, item)
+	{
 		list->ops->item(list->data, item);
 		if (list->cancelled)
 			return;
@@ -132,9 +132,8 @@ struct kube_list_call *kube_list_start(struct kube_client *client,
 	list->path = kube_resource_path(resource, namespace, NULL, NULL);
 	list->plural = g_strdup(resource->plural);
 	list->what = kube_describe("list", resource, namespace, NULL, NULL);
-	list->selector = label_selector == NULL || *label_selector == '\0'
-	                     ? NULL
-	                     : url_encode(label_selector);
+	list->selector =
+	    label_selector == NULL || *label_selector == '\0' ? NULL : url_encode(label_selector);
 	list->resource_version = url_encode(resource_version == NULL ? "" : resource_version);
 	request_page(list, NULL);
 	return list;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum {
-	RETRY_FLOOR_MS = 100,               /* Retry-After: 0 must not become a busy loop */
-	RESPONSE_MAX = JSON_MAX_BYTES,      /* 64 MiB */
-	RETRY_AFTER_MAX_S = 24 * 60 * 60,   /* beyond: as if it were not said */
+	RETRY_FLOOR_MS = 100,             /* Retry-After: 0 must not become a busy loop */
+	RESPONSE_MAX = JSON_MAX_BYTES,    /* 64 MiB */
+	RETRY_AFTER_MAX_S = 24 * 60 * 60, /* beyond: as if it were not said */
 };
 
 enum call_state { CALL_NEW, CALL_QUEUED, CALL_ON_WIRE, CALL_PAUSED };
@@ -42,8 +42,8 @@ static gint64 now_ms(void)
 	return g_get_monotonic_time() / 1000;
 }
 
-struct kube_call *kube_call_new(struct kube_client *client, const struct kube_request *request,
-    kube_call_fn done, void *data)
+struct kube_call *kube_call_new(
+    struct kube_client *client, const struct kube_request *request, kube_call_fn done, void *data)
 {
 	struct kube_call *call = g_new0(struct kube_call, 1);
 
@@ -132,8 +132,8 @@ void kube_calls_end(struct kube_client *client)
 
 		if (call->http != NULL)
 			http_call_cancel(call->http);
-		finish(call, g_error_new_literal(KUBE_ERROR, KUBE_ERROR_CANCELLED,
-		                 "the client was closed"));
+		finish(call,
+		    g_error_new_literal(KUBE_ERROR, KUBE_ERROR_CANCELLED, "the client was closed"));
 	}
 }
 
@@ -181,7 +181,7 @@ static void on_timer(void *data)
 		return;
 	}
 	finish(call, g_error_new_literal(KUBE_ERROR, KUBE_ERROR_RETRY,
-	                 "too many requests in flight: none ended before the deadline"));
+			 "too many requests in flight: none ended before the deadline"));
 }
 
 static void start_timer(struct kube_call *call, gint64 after_ms)
@@ -233,7 +233,7 @@ static void on_done(void *data, const GError *error)
 		    error == NULL ? call->status : 0, g_get_monotonic_time() - call->began_us);
 	if (call->too_large) {
 		finish(call, g_error_new_literal(KUBE_ERROR, KUBE_ERROR_INVALID,
-		                 "the answer is larger than 64 MiB"));
+				 "the answer is larger than 64 MiB"));
 		return;
 	}
 	if (error != NULL) {
@@ -246,8 +246,8 @@ static void on_done(void *data, const GError *error)
 	}
 	if (pause_and_repeat(call) || renew_and_repeat(call))
 		return;
-	finish(call, kube_error_from_answer(call->status, (const char *)call->answer->data,
-	                 call->answer->len));
+	finish(call, kube_error_from_answer(
+			 call->status, (const char *)call->answer->data, call->answer->len));
 }
 
 char **kube_headers(const char *accept, const char *content_type, const char *authorization)

@@ -4,15 +4,15 @@
 
 const struct kube_resource KUBE_CONFIGMAPS = {"", "v1", "configmaps", "ConfigMap", TRUE};
 const struct kube_resource KUBE_DEPLOYMENTS = {"apps", "v1", "deployments", "Deployment", TRUE};
-const struct kube_resource KUBE_ENDPOINTSLICES = {"discovery.k8s.io", "v1", "endpointslices",
-    "EndpointSlice", TRUE};
+const struct kube_resource KUBE_ENDPOINTSLICES = {
+    "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", TRUE};
 const struct kube_resource KUBE_EVENTS = {"", "v1", "events", "Event", TRUE};
 const struct kube_resource KUBE_LEASES = {"coordination.k8s.io", "v1", "leases", "Lease", TRUE};
 const struct kube_resource KUBE_NAMESPACES = {"", "v1", "namespaces", "Namespace", FALSE};
 const struct kube_resource KUBE_NODES = {"", "v1", "nodes", "Node", FALSE};
 const struct kube_resource KUBE_PODS = {"", "v1", "pods", "Pod", TRUE};
-const struct kube_resource KUBE_PVCS = {"", "v1", "persistentvolumeclaims",
-    "PersistentVolumeClaim", TRUE};
+const struct kube_resource KUBE_PVCS = {
+    "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", TRUE};
 const struct kube_resource KUBE_REPLICASETS = {"apps", "v1", "replicasets", "ReplicaSet", TRUE};
 const struct kube_resource KUBE_SECRETS = {"", "v1", "secrets", "Secret", TRUE};
 const struct kube_resource KUBE_SERVICES = {"", "v1", "services", "Service", TRUE};

@@ -22,9 +22,9 @@ struct kube_watch {
 	int status;
 	GByteArray *refusal;
 	struct lines lines;
-	GError *error;     /* of the stream itself, found in body() */
-	gboolean renewed;  /* a 401 was answered with a new token once */
-	guint busy;        /* inside callbacks: the outermost one frees a stopped watch */
+	GError *error;    /* of the stream itself, found in body() */
+	gboolean renewed; /* a 401 was answered with a new token once */
+	guint busy;       /* inside callbacks: the outermost one frees a stopped watch */
 	gboolean stopped;
 };
 
@@ -67,8 +67,8 @@ yyjson_doc *kube_watch_parse(const char *line, gsize len, enum kube_event_type *
 	const char *type;
 
 	if (len > EVENT_MAX) {
-		g_set_error_literal(error, KUBE_ERROR, KUBE_ERROR_RETRY,
-		    "a watch event is larger than 4 MiB");
+		g_set_error_literal(
+		    error, KUBE_ERROR, KUBE_ERROR_RETRY, "a watch event is larger than 4 MiB");
 		return NULL;
 	}
 	doc = json_parse(line, len, &cause);
@@ -131,8 +131,7 @@ static gboolean on_body(void *data, const char *bytes, gsize len)
 	if (watch->status != 200) {
 		guint room = REFUSAL_MAX - watch->refusal->len;
 
-		g_byte_array_append(watch->refusal, (const guint8 *)bytes,
-		    (guint)MIN(len, room));
+		g_byte_array_append(watch->refusal, (const guint8 *)bytes, (guint)MIN(len, room));
 		return TRUE;
 	}
 	watch->busy++;
@@ -144,8 +143,8 @@ static gboolean on_body(void *data, const char *bytes, gsize len)
 		return FALSE;
 	}
 	if (result == LINES_TOO_LONG)
-		watch->error = g_error_new_literal(KUBE_ERROR, KUBE_ERROR_RETRY,
-		    "a watch event is larger than 4 MiB");
+		watch->error = g_error_new_literal(
+		    KUBE_ERROR, KUBE_ERROR_RETRY, "a watch event is larger than 4 MiB");
 	return result == LINES_OK;
 }
 
@@ -157,11 +156,11 @@ static GError *reason_of(struct kube_watch *watch, const GError *error)
 	if (error != NULL)
 		return kube_error_from_net(error);
 	if (watch->status != 200)
-		return kube_error_from_answer(watch->status, (const char *)watch->refusal->data,
-		    watch->refusal->len);
+		return kube_error_from_answer(
+		    watch->status, (const char *)watch->refusal->data, watch->refusal->len);
 	if (lines_pending(&watch->lines) > 0)
-		return g_error_new_literal(KUBE_ERROR, KUBE_ERROR_RETRY,
-		    "the stream ended in the middle of an event");
+		return g_error_new_literal(
+		    KUBE_ERROR, KUBE_ERROR_RETRY, "the stream ended in the middle of an event");
 	return NULL;
 }
 
@@ -234,8 +233,8 @@ struct kube_watch *kube_watch_start(struct kube_client *client,
 	g_autofree char *version = url_encode(resource_version == NULL ? "" : resource_version);
 	GString *url = g_string_new(kube_config_server(client->config));
 
-	g_string_append_printf(url, "%s?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
-	    path, timeout_s);
+	g_string_append_printf(
+	    url, "%s?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u", path, timeout_s);
 	if (*version != '\0')
 		g_string_append_printf(url, "&resourceVersion=%s", version);
 	if (label_selector != NULL && *label_selector != '\0') {
@@ -273,7 +272,7 @@ void kube_watches_end(struct kube_client *client)
 		struct kube_watch *watch = client->watches.head->data;
 
 		http_call_cancel(watch->http);
-		watch_finish(watch, g_error_new_literal(KUBE_ERROR, KUBE_ERROR_CANCELLED,
-		                        "the client was closed"));
+		watch_finish(watch,
+		    g_error_new_literal(KUBE_ERROR, KUBE_ERROR_CANCELLED, "the client was closed"));
 	}
 }

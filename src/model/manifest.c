@@ -46,8 +46,8 @@ static char *digest_of(const char *text, gsize len)
  * Reads one descriptor {mediaType, digest, size}. `what` names it in the sentence. The output is
  * written only on success; its strings are new.
  */
-static gboolean parse_blob(yyjson_val *value, const char *what, struct manifest_blob *ret_blob,
-    GError **error)
+static gboolean parse_blob(
+    yyjson_val *value, const char *what, struct manifest_blob *ret_blob, GError **error)
 {
 	const char *digest = json_str(value, "digest", NULL);
 	const char *media_type = json_str(value, "mediaType", NULL);
@@ -224,7 +224,9 @@ struct model_config *model_config_parse(const char *text, gsize len, GError **er
 	config->parameters = config_text(root, "model_type");
 	config->quantization = config_text(root, "file_type");
 	config->format = config_text(root, "model_format");
-	config->requires = config_text(root, "requires");
+	config->
+		requires
+	= config_text(root, "requires");
 	return config;
 }
 

@@ -27,8 +27,8 @@ struct manifest {
 };
 
 /* Errors: MANIFEST, with what is wrong. Duplicate layers are kept once. */
-struct manifest *manifest_parse(const char *text, gsize len, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct manifest *manifest_parse(
+    const char *text, gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void manifest_free(struct manifest *manifest);
 DEFINE_AUTO(manifest, manifest_free)
 
@@ -43,10 +43,11 @@ struct model_config {
 	char *parameters;   /* "134.52M" */
 	char *quantization; /* "Q4_1" */
 	char *format;       /* "gguf" */
-	char *requires;     /* least Ollama version, or NULL */
+	char *
+		requires; /* least Ollama version, or NULL */
 };
-struct model_config *model_config_parse(const char *text, gsize len, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct model_config *model_config_parse(
+    const char *text, gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void model_config_free(struct model_config *config);
 DEFINE_AUTO(model_config, model_config_free)
 

@@ -12,10 +12,10 @@ static const struct {
 	const char *more;     /* allowed after the first byte, beyond letters, digits and "_-" */
 	gsize max_bytes;
 } PARTS[] = {
-	[PART_HOST] = {"host", "registry.ollama.ai", ".:", HOST_MAX_BYTES},
-	[PART_NAMESPACE] = {"namespace", "library", "", PART_MAX_BYTES},
-	[PART_MODEL] = {"model", NULL, ".", PART_MAX_BYTES},
-	[PART_TAG] = {"tag", "latest", ".", PART_MAX_BYTES},
+    [PART_HOST] = {"host", "registry.ollama.ai", ".:", HOST_MAX_BYTES},
+    [PART_NAMESPACE] = {"namespace", "library", "", PART_MAX_BYTES},
+    [PART_MODEL] = {"model", NULL, ".", PART_MAX_BYTES},
+    [PART_TAG] = {"tag", "latest", ".", PART_MAX_BYTES},
 };
 
 GQuark model_error_quark(void)
@@ -76,7 +76,8 @@ static gboolean check_part(enum part kind, const char *text, const char *whole, 
 		    PARTS[kind].name, PARTS[kind].max_bytes);
 	else
 		g_set_error(error, MODEL_ERROR, MODEL_ERROR_REFERENCE,
-		    "\"%s\" is no model name: its %s may have letters, digits, \"_\"%s%s and \"-\", "
+		    "\"%s\" is no model name: its %s may have letters, digits, \"_\"%s%s and "
+		    "\"-\", "
 		    "and begins with one of the first three",
 		    shown, PARTS[kind].name, strchr(PARTS[kind].more, '.') != NULL ? ", \".\"" : "",
 		    strchr(PARTS[kind].more, ':') != NULL ? ", \":\"" : "");
@@ -149,8 +150,8 @@ void reference_free(struct reference *reference)
 
 char *reference_full(const struct reference *reference)
 {
-	return g_strdup_printf("%s/%s/%s:%s", reference->host, reference->namespace,
-	    reference->model, reference->tag);
+	return g_strdup_printf(
+	    "%s/%s/%s:%s", reference->host, reference->namespace, reference->model, reference->tag);
 }
 
 char *reference_short(const struct reference *reference)
@@ -158,8 +159,8 @@ char *reference_short(const struct reference *reference)
 	if (g_ascii_strcasecmp(reference->host, PARTS[PART_HOST].fallback) != 0)
 		return reference_full(reference);
 	if (g_ascii_strcasecmp(reference->namespace, PARTS[PART_NAMESPACE].fallback) != 0)
-		return g_strdup_printf("%s/%s:%s", reference->namespace, reference->model,
-		    reference->tag);
+		return g_strdup_printf(
+		    "%s/%s:%s", reference->namespace, reference->model, reference->tag);
 	return g_strdup_printf("%s:%s", reference->model, reference->tag);
 }
 

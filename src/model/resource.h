@@ -22,27 +22,27 @@ struct model {
 	gint64 generation;
 	gboolean deleting;
 
-	const char *image_text;      /* spec.image as written */
-	struct reference *image;     /* NULL when it is no model name: see `image_error` */
+	const char *image_text;  /* spec.image as written */
+	struct reference *image; /* NULL when it is no model name: see `image_error` */
 	char *image_error;
-	gint64 replicas;             /* default 1, 0 while suspended */
-	const char *pull_policy;     /* "Always", "IfNotPresent", "Never" */
-	const char *server_image;    /* NULL: the operator's */
-	const char *runtime_class;   /* NULL: none */
-	gint64 context_length;       /* default 4096 */
-	gint64 parallel;             /* default 1 */
-	const char *keep_alive;      /* Ollama's words; default "-1" */
-	yyjson_val *resources;       /* ResourceRequirements or NULL */
+	gint64 replicas;           /* default 1, 0 while suspended */
+	const char *pull_policy;   /* "Always", "IfNotPresent", "Never" */
+	const char *server_image;  /* NULL: the operator's */
+	const char *runtime_class; /* NULL: none */
+	gint64 context_length;     /* default 4096 */
+	gint64 parallel;           /* default 1 */
+	const char *keep_alive;    /* Ollama's words; default "-1" */
+	yyjson_val *resources;     /* ResourceRequirements or NULL */
 	yyjson_val *image_pull_secrets;
 	yyjson_val *extra_env;
 	yyjson_val *extra_env_from;
-	yyjson_val *pod_template;    /* an object, not checked; or NULL */
-	yyjson_val *status;          /* as last written, or NULL */
+	yyjson_val *pod_template; /* an object, not checked; or NULL */
+	yyjson_val *status;       /* as last written, or NULL */
 };
 
 /* NULL with RESOURCE: the object has no name, or fields of a wrong type. */
-struct model *model_from_object(const struct kube_object *object, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct model *model_from_object(
+    const struct kube_object *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void model_free(struct model *model);
 DEFINE_AUTO(model, model_free)
 

@@ -77,7 +77,7 @@ static gboolean read_answers(int fd, guint16 port, guint quiet_ms, struct activi
 	for (;;) {
 		ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
 		const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
-		int left = (int)got;
+		unsigned int left = (unsigned int)got;
 
 		if (got <= 0)
 			return FALSE;

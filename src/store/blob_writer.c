@@ -33,8 +33,8 @@ static void hash_start(struct blob_writer *writer)
 
 static gboolean fail(const struct blob_writer *writer, const char *doing, GError **error)
 {
-	store_error_set_errno(error, errno, "%s %s/%s", doing, writer->content->directory,
-	    writer->partial_path);
+	store_error_set_errno(
+	    error, errno, "%s %s/%s", doing, writer->content->directory, writer->partial_path);
 	return FALSE;
 }
 
@@ -55,7 +55,7 @@ static gboolean open_partial(struct blob_writer *writer, GError **error)
 	    fstatat(writer->content->dir_fd, writer->partial_path, &named, 0) == 0 &&
 	    ours.st_ino == named.st_ino)
 		return content_open_mode(writer->content, writer->fd) ||
-		    fail(writer, "opening", error);
+		       fail(writer, "opening", error);
 	g_set_error(error, STORE_ERROR, STORE_ERROR_IN_USE, "%s is being written by someone else",
 	    writer->digest);
 	return FALSE;
@@ -79,8 +79,8 @@ static gboolean rehash(struct blob_writer *writer, const gint *cancelled, GError
 		if (n < 0)
 			return fail(writer, "reading", error);
 		if (cancelled != NULL && g_atomic_int_get(cancelled)) {
-			g_set_error_literal(error, STORE_ERROR, STORE_ERROR_CANCELLED,
-			    "the store is stopping");
+			g_set_error_literal(
+			    error, STORE_ERROR, STORE_ERROR_CANCELLED, "the store is stopping");
 			return FALSE;
 		}
 		if (n == 0)
@@ -139,8 +139,8 @@ gboolean blob_writer_restart(struct blob_writer *writer, GError **error)
 	return TRUE;
 }
 
-gboolean blob_writer_append(struct blob_writer *writer, const char *bytes, gsize len,
-    GError **error)
+gboolean blob_writer_append(
+    struct blob_writer *writer, const char *bytes, gsize len, GError **error)
 {
 	if (len > (guint64)(writer->size_bytes - writer->offset)) {
 		g_set_error(error, STORE_ERROR, STORE_ERROR_SIZE_MISMATCH,
@@ -203,8 +203,8 @@ gboolean blob_writer_commit(struct blob_writer *writer, GError **error)
 		return FALSE;
 	if (fsync(writer->fd) != 0)
 		return fail(writer, "syncing", error);
-	if (renameat(writer->content->dir_fd, writer->partial_path, writer->content->dir_fd,
-		path) != 0)
+	if (renameat(
+		writer->content->dir_fd, writer->partial_path, writer->content->dir_fd, path) != 0)
 		return fail(writer, "publishing", error);
 	return content_sync_dir(writer->content, "blobs", error);
 }

@@ -88,8 +88,8 @@ static int write_all(int fd, const char *bytes, gsize len)
 	return 0;
 }
 
-gboolean content_write_file(const struct content *content, const char *path, GBytes *bytes,
-    GError **error)
+gboolean content_write_file(
+    const struct content *content, const char *path, GBytes *bytes, GError **error)
 {
 	int fd = openat(content->dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 	    content->is_volume ? 0664 : 0644);
@@ -196,8 +196,8 @@ static int open_directory(const char *directory, gboolean make, GError **error)
 	return fd;
 }
 
-static gboolean prepare(const struct content *content, const char *const directories[], guint n,
-    GError **error)
+static gboolean prepare(
+    const struct content *content, const char *const directories[], guint n, GError **error)
 {
 	for (guint i = 0; i < n; i++) {
 		if (!make_dir(content, directories[i], error))
@@ -346,8 +346,8 @@ GBytes *content_read_blob(const struct content *content, const struct manifest_b
 	return bytes;
 }
 
-GBytes *content_read_start(const struct content *content, const struct manifest_blob *blob,
-    gsize len, GError **error)
+GBytes *content_read_start(
+    const struct content *content, const struct manifest_blob *blob, gsize len, GError **error)
 {
 	g_autofree char *path = content_blob_path("blobs", blob->digest);
 	g_autofree char *bytes = g_malloc(len);
@@ -381,8 +381,8 @@ gboolean content_check_space(const struct content *content, gint64 need_bytes, G
 	gint64 have_bytes;
 
 	if (fstatvfs(content->dir_fd, &fs) != 0) {
-		store_error_set_errno(error, errno, "asking for the free space of %s",
-		    content->directory);
+		store_error_set_errno(
+		    error, errno, "asking for the free space of %s", content->directory);
 		return FALSE;
 	}
 	if (fs.f_bavail > (guint64)G_MAXINT64 / fs.f_frsize)
@@ -495,8 +495,8 @@ static void look_at_manifest(void *data, const struct reference *reference)
 		search->found = g_steal_pointer(&bytes);
 }
 
-GBytes *content_find_manifest(const struct content *content, const struct reference *reference,
-    const char *digest)
+GBytes *content_find_manifest(
+    const struct content *content, const struct reference *reference, const char *digest)
 {
 	struct manifest_search search = {content, reference, digest, NULL};
 

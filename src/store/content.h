@@ -35,11 +35,11 @@ DEFINE_AUTO(content, content_free)
  * This only opens it, so a read-only one will do. Who writes holds its struct volume_lock, and
  * has called content_prepare_volume(). Modes of what is made are the umask's business.
  */
-struct content *content_open_volume(const char *directory, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct content *content_open_volume(
+    const char *directory, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Makes the directories that are missing, and removes what a writer that died has left. */
-gboolean content_prepare_volume(const struct content *content, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean content_prepare_volume(
+    const struct content *content, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Takes partial/ away again, if nothing is in it. */
 void content_tidy_volume(const struct content *content);
 
@@ -65,8 +65,8 @@ GBytes *content_read_start(const struct content *content, const struct manifest_
     gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* DISK_FULL, with both numbers, unless the disk has that much room for us. */
-gboolean content_check_space(const struct content *content, gint64 need_bytes, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean content_check_space(
+    const struct content *content, gint64 need_bytes, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* What the tag meant when it was last saved; NULL when it never was, or the file is unreadable. */
 GBytes *content_load_manifest(const struct content *content, const struct reference *reference);
@@ -75,8 +75,8 @@ GBytes *content_load_manifest(const struct content *content, const struct refere
  * written, or when `digest` is not NULL the one of that digest among all tags of the model. NULL:
  * there is none.
  */
-GBytes *content_find_manifest(const struct content *content, const struct reference *reference,
-    const char *digest);
+GBytes *content_find_manifest(
+    const struct content *content, const struct reference *reference, const char *digest);
 gboolean content_save_manifest(const struct content *content, const struct reference *reference,
     GBytes *manifest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -89,14 +89,14 @@ void content_foreach_manifest(const struct content *content,
  * key, the caller's; NULL on failure.
  */
 char *content_make_view(const struct content *content, const struct reference *reference,
-    const struct manifest *manifest, GBytes *manifest_bytes, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    const struct manifest *manifest, GBytes *manifest_bytes,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* 1 to 64 of [A-Za-z0-9-]. */
 gboolean pod_uid_is_valid(const char *pod_uid);
 /* Points pods/<podUID> to the view, in place of where it pointed. */
-gboolean content_link_pod(const struct content *content, const char *pod_uid,
-    const char *view_key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean content_link_pod(const struct content *content, const char *pod_uid, const char *view_key,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
  * One blob on its way in. It is hashed as it is written, synced from time to time, and becomes
@@ -109,8 +109,8 @@ struct blob_writer;
  * writes it. `cancelled` as for http_perform(); may be NULL.
  */
 struct blob_writer *blob_writer_open(const struct content *content,
-    const struct manifest_blob *blob, const gint *cancelled, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    const struct manifest_blob *blob, const gint *cancelled,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Keeps what was written, for the next time. */
 void blob_writer_free(struct blob_writer *writer);
 DEFINE_AUTO(blob_writer, blob_writer_free)
@@ -118,8 +118,7 @@ DEFINE_AUTO(blob_writer, blob_writer_free)
 /* The next byte that it waits for. */
 gint64 blob_writer_offset(const struct blob_writer *writer);
 /* Forgets what is there: the transfer starts over. */
-gboolean blob_writer_restart(struct blob_writer *writer, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean blob_writer_restart(struct blob_writer *writer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* SIZE_MISMATCH when it would become longer than the manifest says; then nothing is written. */
 gboolean blob_writer_append(struct blob_writer *writer, const char *bytes, gsize len,
     GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -127,7 +126,6 @@ gboolean blob_writer_append(struct blob_writer *writer, const char *bytes, gsize
  * Verifies, syncs, publishes. DIGEST_MISMATCH: the partial file is removed. The writer is only
  * good for freeing afterwards.
  */
-gboolean blob_writer_commit(struct blob_writer *writer, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean blob_writer_commit(struct blob_writer *writer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

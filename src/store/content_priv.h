@@ -27,10 +27,10 @@ char *content_blob_path(const char *directory, const char *digest);
 char *content_temp_path(const char *directory);
 
 /* Makes `path` and what is above it, 0755. */
-gboolean content_make_dirs(const struct content *content, const char *path, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-gboolean content_sync_dir(const struct content *content, const char *path, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean content_make_dirs(
+    const struct content *content, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean content_sync_dir(
+    const struct content *content, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Writes a new file, 0644, and syncs it. */
 gboolean content_write_file(const struct content *content, const char *path, GBytes *bytes,
     GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -6,23 +6,23 @@ static const struct {
 	const char *reason;
 	gboolean temporary;
 } CODES[] = {
-	[STORE_ERROR_NOT_FOUND] = {"NotFound", FALSE},
-	[STORE_ERROR_DENIED] = {"Denied", FALSE},
-	[STORE_ERROR_REQUIRES_NEWER] = {"RequiresNewerOllama", FALSE},
-	[STORE_ERROR_REGISTRY_UNAVAILABLE] = {"RegistryUnavailable", TRUE},
-	[STORE_ERROR_RATE_LIMITED] = {"RateLimited", TRUE},
-	[STORE_ERROR_TLS_FAILED] = {"TLSFailed", FALSE},
-	[STORE_ERROR_DIGEST_MISMATCH] = {"DigestMismatch", TRUE},
-	[STORE_ERROR_SIZE_MISMATCH] = {"SizeMismatch", FALSE},
-	[STORE_ERROR_INVALID_MANIFEST] = {"InvalidManifest", FALSE},
-	[STORE_ERROR_DISK_FULL] = {"DiskFull", FALSE},
-	[STORE_ERROR_STORAGE] = {"StorageError", TRUE},
-	[STORE_ERROR_INVALID_IMAGE] = {"InvalidImage", FALSE},
-	[STORE_ERROR_CANCELLED] = {"Cancelled", TRUE},
-	[STORE_ERROR_IN_USE] = {"StorageError", TRUE},
+    [STORE_ERROR_NOT_FOUND] = {"NotFound", FALSE},
+    [STORE_ERROR_DENIED] = {"Denied", FALSE},
+    [STORE_ERROR_REQUIRES_NEWER] = {"RequiresNewerOllama", FALSE},
+    [STORE_ERROR_REGISTRY_UNAVAILABLE] = {"RegistryUnavailable", TRUE},
+    [STORE_ERROR_RATE_LIMITED] = {"RateLimited", TRUE},
+    [STORE_ERROR_TLS_FAILED] = {"TLSFailed", FALSE},
+    [STORE_ERROR_DIGEST_MISMATCH] = {"DigestMismatch", TRUE},
+    [STORE_ERROR_SIZE_MISMATCH] = {"SizeMismatch", FALSE},
+    [STORE_ERROR_INVALID_MANIFEST] = {"InvalidManifest", FALSE},
+    [STORE_ERROR_DISK_FULL] = {"DiskFull", FALSE},
+    [STORE_ERROR_STORAGE] = {"StorageError", TRUE},
+    [STORE_ERROR_INVALID_IMAGE] = {"InvalidImage", FALSE},
+    [STORE_ERROR_CANCELLED] = {"Cancelled", TRUE},
+    [STORE_ERROR_IN_USE] = {"StorageError", TRUE},
 };
 
-G_DEFINE_QUARK(store-error-quark, store_error)
+G_DEFINE_QUARK(store - error - quark, store_error)
 
 static gboolean is_known(const GError *error)
 {

@@ -36,7 +36,6 @@ gboolean store_error_is_temporary(const GError *error);
  * Sets an error for a failed call on the node's disk: DISK_FULL for ENOSPC and EDQUOT, else
  * STORAGE. `doing` goes before the system's words: "writing partial/sha256-...".
  */
-void store_error_set_errno(GError **error, int number, const char *doing, ...)
-    G_GNUC_PRINTF(3, 4);
+void store_error_set_errno(GError **error, int number, const char *doing, ...) G_GNUC_PRINTF(3, 4);
 
 #endif

@@ -17,8 +17,8 @@ void gate_free(struct gate *gate);
 DEFINE_AUTO(gate, gate_free)
 
 /* Waits its turn. FALSE: `cancelled` became non-zero (seen within half a second). */
-gboolean gate_enter(struct gate *gate, const char *name, const gint *cancelled)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean gate_enter(
+    struct gate *gate, const char *name, const gint *cancelled) G_GNUC_WARN_UNUSED_RESULT;
 void gate_leave(struct gate *gate, const char *name);
 
 #endif

@@ -51,9 +51,10 @@ struct image_state *image_state_copy(const struct image_state *state)
 	return copy;
 }
 
-gboolean image_state_serves(const struct image_state *state, enum pull_policy policy,
-    guint64 ticket)
+gboolean image_state_serves(
+    const struct image_state *state, enum pull_policy policy, guint64 ticket)
 {
 	return state->view_key != NULL &&
-	    (state->served >= ticket || (policy != PULL_ALWAYS && state->served_local >= ticket));
+	       (state->served >= ticket ||
+		   (policy != PULL_ALWAYS && state->served_local >= ticket));
 }

@@ -32,14 +32,14 @@ struct image_state {
 	char *family, *parameters, *quantization;
 	char *reason, *message; /* while Failed */
 	char *view_key;
-	guint64 version; /* grows with each change of any image */
+	guint64 version;              /* grows with each change of any image */
 	guint64 served, served_local; /* tickets up to these are served: see image_state_serves() */
 };
 struct image_state *image_state_copy(const struct image_state *state);
 void image_state_free(struct image_state *state);
 DEFINE_AUTO(image_state, image_state_free)
 /* Is the request with this ticket served? */
-gboolean image_state_serves(const struct image_state *state, enum pull_policy policy,
-    guint64 ticket);
+gboolean image_state_serves(
+    const struct image_state *state, enum pull_policy policy, guint64 ticket);
 
 #endif

@@ -49,22 +49,23 @@ static struct pull_result *describe(const struct pull *pull, const struct resolv
 
 	result->digest = g_strdup(resolved->manifest->digest);
 	result->size_bytes = resolved->manifest->size_bytes;
-	config = content_read_blob(pull->content, &resolved->manifest->config, CONFIG_MAX_BYTES, NULL);
+	config =
+	    content_read_blob(pull->content, &resolved->manifest->config, CONFIG_MAX_BYTES, NULL);
 	text = config == NULL ? NULL : g_bytes_get_data(config, &len);
 	if (text != NULL)
 		result->config = model_config_parse(text, len, NULL);
 	return result;
 }
 
-static struct pull_result *finish(const struct pull *pull, const struct resolved *resolved,
-    GError **error)
+static struct pull_result *finish(
+    const struct pull *pull, const struct resolved *resolved, GError **error)
 {
 	AUTO(pull_result) result = describe(pull, resolved);
 
 	if (pull->without_view)
 		return g_steal_pointer(&result);
-	result->view_key = content_make_view(pull->content, pull->reference, resolved->manifest,
-	    resolved->bytes, error);
+	result->view_key = content_make_view(
+	    pull->content, pull->reference, resolved->manifest, resolved->bytes, error);
 	return result->view_key == NULL ? NULL : g_steal_pointer(&result);
 }
 
@@ -73,7 +74,7 @@ static gboolean resolve_locally(const struct pull *pull, struct resolved *resolv
 {
 	resolved->bytes = content_load_manifest(pull->content, pull->reference);
 	return resolved->bytes != NULL && resolved_parse(resolved, NULL) &&
-	    content_has_model(pull->content, resolved->manifest);
+	       content_has_model(pull->content, resolved->manifest);
 }
 
 struct pull_result *pull_known(const struct pull *pull)
@@ -151,8 +152,8 @@ static gboolean transfer_blob(const struct pull *pull, struct registry *registry
 		pull->ops->progress(pull->data, blob_writer_offset(writer) - counted);
 	transfer.writer = writer;
 	if (blob_writer_offset(writer) < blob->size_bytes &&
-	    !registry_fetch_blob(registry, blob->digest, blob_writer_offset(writer), &OPS,
-		&transfer, error))
+	    !registry_fetch_blob(
+		registry, blob->digest, blob_writer_offset(writer), &OPS, &transfer, error))
 		return FALSE;
 	if (blob_writer_commit(writer, error))
 		return TRUE;
@@ -170,8 +171,8 @@ static gboolean fetch_blob(const struct pull *pull, struct registry *registry,
 	if (content_has_blob(pull->content, blob) && counted == blob->size_bytes)
 		return TRUE;
 	if (!gate_enter(pull->gate, blob->digest, pull->cancelled)) {
-		g_set_error_literal(error, STORE_ERROR, STORE_ERROR_CANCELLED,
-		    "the store is stopping");
+		g_set_error_literal(
+		    error, STORE_ERROR, STORE_ERROR_CANCELLED, "the store is stopping");
 		return FALSE;
 	}
 	/* What another pull has brought meanwhile counts here as well. */
@@ -226,8 +227,8 @@ static gboolean fetch_blobs(const struct pull *pull, struct registry *registry,
 	return TRUE;
 }
 
-static struct pull_result *pull_from(const struct pull *pull, struct registry *registry,
-    struct resolved *resolved, GError **error)
+static struct pull_result *pull_from(
+    const struct pull *pull, struct registry *registry, struct resolved *resolved, GError **error)
 {
 	resolved->bytes = registry_fetch_manifest(registry, error);
 	if (resolved->bytes == NULL || !resolved_parse(resolved, error) ||
@@ -237,8 +238,7 @@ static struct pull_result *pull_from(const struct pull *pull, struct registry *r
 	return finish(pull, resolved, error);
 }
 
-struct pull_result *pull_remote(const struct pull *pull, gint64 *ret_retry_after_ms,
-    GError **error)
+struct pull_result *pull_remote(const struct pull *pull, gint64 *ret_retry_after_ms, GError **error)
 {
 	AUTO(registry) registry = registry_new(pull->options, pull->reference, pull->cancelled);
 	struct resolved resolved = {NULL, NULL};

@@ -29,7 +29,8 @@ struct pull {
 	const gint *cancelled;
 	const struct pull_ops *ops;
 	void *data;
-	/* The directory itself is what is served, as a volume is: `view_key` of results stays NULL. */
+	/* The directory itself is what is served, as a volume is: `view_key` of results stays NULL.
+	 */
 	gboolean without_view;
 };
 
@@ -53,7 +54,7 @@ struct pull_result *pull_local(const struct pull *pull, GError **error) G_GNUC_W
 struct pull_result *pull_known(const struct pull *pull);
 
 /* From the registry. `ret_retry_after_ms`: what the registry asked for on failure, 0: nothing. */
-struct pull_result *pull_remote(const struct pull *pull, gint64 *ret_retry_after_ms,
-    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct pull_result *pull_remote(
+    const struct pull *pull, gint64 *ret_retry_after_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

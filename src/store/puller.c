@@ -64,8 +64,8 @@ static void touch(struct image *image)
 		puller->options.changed(puller->options.data);
 }
 
-static void set_phase(struct image *image, enum image_phase phase, const char *reason,
-    const char *message)
+static void set_phase(
+    struct image *image, enum image_phase phase, const char *reason, const char *message)
 {
 	image->state->phase = phase;
 	replace_text(&image->state->reason, reason);
@@ -125,7 +125,9 @@ static struct image *add_image(struct puller *puller, const struct reference *re
 	image->state = g_new0(struct image_state, 1);
 	image->state->image = g_strdup(full);
 	image->backoff = (struct backoff){.base_ms = puller->options.retry_base_ms,
-	    .cap_ms = puller->options.retry_cap_ms, .factor = 2, .jitter = 0.2};
+	    .cap_ms = puller->options.retry_cap_ms,
+	    .factor = 2,
+	    .jitter = 0.2};
 	g_hash_table_insert(puller->images, full, image);
 	g_queue_push_tail(&puller->order, image);
 	return image;
@@ -160,8 +162,8 @@ static struct image *find_or_add(struct puller *puller, const struct reference *
 	return image;
 }
 
-guint64 puller_want(struct puller *puller, const struct reference *reference,
-    enum pull_policy policy)
+guint64 puller_want(
+    struct puller *puller, const struct reference *reference, enum pull_policy policy)
 {
 	struct image *image;
 	guint64 ticket = 0;
@@ -210,7 +212,8 @@ static struct image_state *image_copy(const struct image *image)
 	struct image_state *copy = image_state_copy(image->state);
 
 	if (copy->phase == IMAGE_PULLING)
-		copy->bytes_per_second = rate_per_second(&image->rate, now_ms(), copy->completed_bytes);
+		copy->bytes_per_second =
+		    rate_per_second(&image->rate, now_ms(), copy->completed_bytes);
 	return copy;
 }
 
@@ -293,8 +296,11 @@ static void run_begin(struct run *run, struct image *image)
 
 	*run = (struct run){.image = image, .ticket = image->last_ticket};
 	run->pull = (struct pull){.content = puller->options.content,
-	    .options = puller->options.registry, .gate = puller->gate,
-	    .reference = image->reference, .cancelled = &puller->cancelled, .ops = &OPS,
+	    .options = puller->options.registry,
+	    .gate = puller->gate,
+	    .reference = image->reference,
+	    .cancelled = &puller->cancelled,
+	    .ops = &OPS,
 	    .data = image};
 	memcpy(run->wanted, image->pending, sizeof(run->wanted));
 	memset(image->pending, 0, sizeof(image->pending));
@@ -358,7 +364,8 @@ static void set_failed(struct run *run, const GError *error)
 		backoff_reset(&image->backoff);
 	image->failed_temporary = store_error_is_temporary(error);
 	if (image->failed_temporary)
-		delay_ms = MAX(backoff_next_ms(&image->backoff, puller->random), run->retry_after_ms);
+		delay_ms =
+		    MAX(backoff_next_ms(&image->backoff, puller->random), run->retry_after_ms);
 	image->retry_at_ms = now_ms() + delay_ms;
 	set_phase(image, IMAGE_FAILED, store_error_reason(error), error->message);
 }

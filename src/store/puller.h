@@ -25,13 +25,13 @@ enum { PULLER_MAX_IMAGES = 4096 };
 struct puller_options {
 	const struct content *content;
 	const struct registry_options *registry;
-	guint threads;          /* 0: 2 models at a time */
-	gint64 retry_base_ms;   /* 0: 1 s */
-	gint64 retry_cap_ms;    /* 0: 30 s */
-	gint64 retry_late_ms;   /* 0: 60 s, for what will not go away by itself */
+	guint threads;               /* 0: 2 models at a time */
+	gint64 retry_base_ms;        /* 0: 1 s */
+	gint64 retry_cap_ms;         /* 0: 30 s */
+	gint64 retry_late_ms;        /* 0: 60 s, for what will not go away by itself */
 	void (*changed)(void *data); /* some state changed; may be NULL */
 	void (*note)(void *data, const struct image_state *state); /* a pull begins, is done, has
-	                        failed: for a log; from the pulling thread. May be NULL */
+				failed: for a log; from the pulling thread. May be NULL */
 	void *data;
 };
 
@@ -44,8 +44,8 @@ void puller_free(struct puller *puller);
 DEFINE_AUTO(puller, puller_free)
 
 /* Registers a waiter; a ticket, never 0. 0: the table is full. */
-guint64 puller_want(struct puller *puller, const struct reference *reference,
-    enum pull_policy policy);
+guint64 puller_want(
+    struct puller *puller, const struct reference *reference, enum pull_policy policy);
 /* The waiter is gone, or has what it wanted. A pull under way goes on. */
 void puller_unwant(struct puller *puller, const struct reference *reference);
 

@@ -1,8 +1,8 @@
 #include "store/registry_client.h"
 
-#include "json/json.h"
 #include "model/manifest.h"
 #include "net/url.h"
+#include "json/json.h"
 
 #include <string.h>
 
@@ -69,8 +69,8 @@ gint64 registry_retry_after_ms(const struct registry *registry)
 }
 
 /* "the manifest of phi:latest" could not be had: why, as an error of ours. */
-static void set_net_error(const struct registry *registry, const char *what, const GError *why,
-    GError **error)
+static void set_net_error(
+    const struct registry *registry, const char *what, const GError *why, GError **error)
 {
 	enum store_error code = STORE_ERROR_REGISTRY_UNAVAILABLE;
 
@@ -93,8 +93,8 @@ static void note_retry_after(struct registry *registry, const char *value)
 		registry->retry_after_ms = MIN((gint64)seconds * 1000, RETRY_AFTER_MAX_MS);
 }
 
-static void set_status_error(const struct registry *registry, const char *what, int status,
-    GError **error)
+static void set_status_error(
+    const struct registry *registry, const char *what, int status, GError **error)
 {
 	const char *host = registry->reference->host;
 
@@ -122,8 +122,7 @@ static void set_status_error(const struct registry *registry, const char *what, 
 		return;
 	default:
 		g_set_error(error, STORE_ERROR, STORE_ERROR_REGISTRY_UNAVAILABLE,
-		    "%s answered with status %d for %s of %s", host, status, what,
-		    registry->shown);
+		    "%s answered with status %d for %s of %s", host, status, what, registry->shown);
 	}
 }
 
@@ -152,8 +151,8 @@ static void append_query(GString *url, const char *challenge, const char *key)
 	g_autofree char *encoded = value == NULL ? NULL : url_encode(value);
 
 	if (encoded != NULL)
-		g_string_append_printf(url, "%c%s=%s", strchr(url->str, '?') != NULL ? '&' : '?',
-		    key, encoded);
+		g_string_append_printf(
+		    url, "%c%s=%s", strchr(url->str, '?') != NULL ? '&' : '?', key, encoded);
 }
 
 /* A token may become a header line: printable, without spaces. */
@@ -174,9 +173,11 @@ static gboolean get_token(struct registry *registry, const char *challenge)
 	g_autoptr(GString) url = NULL;
 	g_autoptr(yyjson_doc) doc = NULL;
 	AUTO(http_response) response = NULL;
-	struct http_request request = {.method = "GET", .tls = registry->options->tls,
+	struct http_request request = {.method = "GET",
+	    .tls = registry->options->tls,
 	    .proxy = registry->options->proxy,
-	    .timeout_ms = MANIFEST_TIMEOUT_MS, .max_response_bytes = TOKEN_MAX_BYTES};
+	    .timeout_ms = MANIFEST_TIMEOUT_MS,
+	    .max_response_bytes = TOKEN_MAX_BYTES};
 	const char *token;
 
 	if (challenge == NULL || registry->authorization != NULL ||
@@ -192,8 +193,8 @@ static gboolean get_token(struct registry *registry, const char *challenge)
 	append_query(url, challenge, "service");
 	append_query(url, challenge, "scope");
 	request.url = url->str;
-	response = http_perform_fetch(&request, registry->options->user_agent,
-	    registry->cancelled, NULL);
+	response =
+	    http_perform_fetch(&request, registry->options->user_agent, registry->cancelled, NULL);
 	if (response == NULL || response->status != 200)
 		return FALSE;
 	doc = json_parse(response->body, response->body_len, NULL);
@@ -274,8 +275,11 @@ static gboolean perform(struct get *get, const char *url, const char *what,
 	const char *headers[4] = {NULL};
 	g_autoptr(GError) why = NULL;
 	guint n = 0;
-	struct http_request request = {.method = "GET", .url = url, .headers = headers,
-	    .tls = registry->options->tls, .proxy = registry->options->proxy,
+	struct http_request request = {.method = "GET",
+	    .url = url,
+	    .headers = headers,
+	    .tls = registry->options->tls,
+	    .proxy = registry->options->proxy,
 	    .timeout_ms = timeout_ms,
 	    .idle_timeout_ms = registry->options->idle_timeout_ms ?: IDLE_TIMEOUT_MS,
 	    .max_redirects = MAX_REDIRECTS};
@@ -288,8 +292,9 @@ static gboolean perform(struct get *get, const char *url, const char *what,
 		headers[n++] = registry->authorization;
 	get->status = 0;
 	get->from = 0;
-	if (http_perform(&request, registry->options->user_agent, &OPS, get, registry->cancelled,
-		&why) && (get->status == 200 || get->status == 206))
+	if (http_perform(
+		&request, registry->options->user_agent, &OPS, get, registry->cancelled, &why) &&
+	    (get->status == 200 || get->status == 206))
 		return TRUE;
 	if (get->error != NULL)
 		g_propagate_error(error, g_steal_pointer(&get->error));

@@ -19,7 +19,7 @@ struct registry_options {
 	GHashTable *insecure; /* set of hosts spoken to over plain http; may be NULL */
 	struct http_tls *tls; /* NULL: system's roots */
 	const char *user_agent;
-	const char *proxy; /* NULL: from the environment; "": none */
+	const char *proxy;      /* NULL: from the environment; "": none */
 	gint64 idle_timeout_ms; /* 0: 60 s */
 };
 
@@ -39,8 +39,8 @@ DEFINE_AUTO(registry, registry_free)
 gint64 registry_retry_after_ms(const struct registry *registry);
 
 /* The manifest of the tag, verbatim. */
-GBytes *registry_fetch_manifest(struct registry *registry, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+GBytes *registry_fetch_manifest(
+    struct registry *registry, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct registry_blob_ops {
 	/*
@@ -63,7 +63,7 @@ gboolean registry_fetch_blob(struct registry *registry, const char *digest, gint
  * begin() is told 0, and it is for bytes() to end the transfer when there are enough.
  */
 gboolean registry_fetch_part(struct registry *registry, const char *digest, gint64 offset,
-    gint64 length, const struct registry_blob_ops *ops, void *data, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+    gint64 length, const struct registry_blob_ops *ops, void *data,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -18,7 +18,8 @@ static GHashTable *parse_list(const char *text,
     gboolean (*add)(GHashTable *table, char *item, GError **error), GError **error)
 {
 	/* Keys come from the administrator, and in lower case. */
-	g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_autoptr(GHashTable) table =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_auto(GStrv) items = g_strsplit(text != NULL ? text : "", ",", -1);
 
 	for (char **item = items; *item != NULL; item++) {
@@ -49,9 +50,11 @@ static gboolean add_mirror(GHashTable *table, char *item, GError **error)
 	*equals = '\0';
 	url = g_strstrip(equals + 1);
 	g_strchomp(item);
-	if (!is_host(item) || !(g_str_has_prefix(url, "http://") || g_str_has_prefix(url, "https://")) ||
+	if (!is_host(item) ||
+	    !(g_str_has_prefix(url, "http://") || g_str_has_prefix(url, "https://")) ||
 	    strpbrk(url, "?# \t\"\\") != NULL)
-		return refuse(error, whole, "a mirror of the form host=http://... or host=https://...");
+		return refuse(
+		    error, whole, "a mirror of the form host=http://... or host=https://...");
 	for (len = strlen(url); len > 0 && url[len - 1] == '/'; len--)
 		url[len - 1] = '\0';
 	g_hash_table_replace(table, g_ascii_strdown(item, -1), g_strdup(url));

@@ -13,8 +13,8 @@ struct request {
 	struct inspection *inspection;
 };
 
-static void respond_json_error(struct http_exchange *exchange, int status,
-    const char *const *headers, const char *message)
+static void respond_json_error(
+    struct http_exchange *exchange, int status, const char *const *headers, const char *message)
 {
 	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -30,8 +30,8 @@ static void respond_json_error(struct http_exchange *exchange, int status,
 /* --- POST /v1/views, /v1/pulls --------------------------------------------------------------- */
 
 /* FALSE: the sentence says what is wrong with the request. */
-static gboolean parse_wish(const GByteArray *body, gboolean with_view, struct wish *wish,
-    GError **error)
+static gboolean parse_wish(
+    const GByteArray *body, gboolean with_view, struct wish *wish, GError **error)
 {
 	g_autoptr(yyjson_doc) doc = json_parse((const char *)body->data, body->len, error);
 	yyjson_val *root = doc == NULL ? NULL : yyjson_doc_get_root(doc);
@@ -43,8 +43,8 @@ static gboolean parse_wish(const GByteArray *body, gboolean with_view, struct wi
 		return FALSE;
 	wish->policy = PULL_IF_NOT_PRESENT;
 	if (image == NULL)
-		g_set_error_literal(error, STORE_ERROR, STORE_ERROR_INVALID_IMAGE,
-		    "the request names no image");
+		g_set_error_literal(
+		    error, STORE_ERROR, STORE_ERROR_INVALID_IMAGE, "the request names no image");
 	else if (with_view && (pod_uid == NULL || !pod_uid_is_valid(pod_uid)))
 		g_set_error_literal(error, STORE_ERROR, STORE_ERROR_INVALID_IMAGE,
 		    "podUID must be 1 to 64 letters, digits and \"-\"");
@@ -73,40 +73,41 @@ static void answer_wish(struct store_server *server, struct http_exchange *excha
 	if (wish.ticket != 0)
 		request->stream = stream_new(server, exchange, &wish);
 	else
-		respond_json_error(exchange, 503, NULL, "this store already waits for too many models");
+		respond_json_error(
+		    exchange, 503, NULL, "this store already waits for too many models");
 	wish_done(&wish);
 }
 
-static void answer_inspect(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_inspect(
+    struct store_server *server, struct http_exchange *exchange, struct request *request)
 {
 	request->inspection = inspection_new(server, exchange, request->body);
 }
 
-static void answer_view(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_view(
+    struct store_server *server, struct http_exchange *exchange, struct request *request)
 {
 	answer_wish(server, exchange, request, TRUE);
 }
 
-static void answer_pull(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_pull(
+    struct store_server *server, struct http_exchange *exchange, struct request *request)
 {
 	answer_wish(server, exchange, request, FALSE);
 }
 
 /* --- routes --------------------------------------------------------------------------------- */
 
-static void answer_health(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_health(
+    struct store_server *server, struct http_exchange *exchange, struct request *request)
 {
 	(void)server;
 	(void)request;
 	http_exchange_respond(exchange, 200, "text/plain", NULL, "ok", 2);
 }
 
-static void answer_progress(struct store_server *server, struct http_exchange *exchange,
-    struct request *request)
+static void answer_progress(
+    struct store_server *server, struct http_exchange *exchange, struct request *request)
 {
 	request->stream = stream_new(server, exchange, NULL);
 }
@@ -114,15 +115,15 @@ static void answer_progress(struct store_server *server, struct http_exchange *e
 static const struct route {
 	const char *path, *method;
 	const char *allow;
-	void (*answer)(struct store_server *server, struct http_exchange *exchange,
-	    struct request *request);
+	void (*answer)(
+	    struct store_server *server, struct http_exchange *exchange, struct request *request);
 } ROUTES[] = {
-	{"/v1/views", "POST", "Allow: POST", answer_view},
-	{"/v1/inspect", "POST", "Allow: POST", answer_inspect},
-	{"/v1/pulls", "POST", "Allow: POST", answer_pull},
-	{"/v1/progress", "GET", "Allow: GET", answer_progress},
-	{"/healthz", "GET", "Allow: GET, HEAD", answer_health},
-	{"/readyz", "GET", "Allow: GET, HEAD", answer_health},
+    {"/v1/views", "POST", "Allow: POST", answer_view},
+    {"/v1/inspect", "POST", "Allow: POST", answer_inspect},
+    {"/v1/pulls", "POST", "Allow: POST", answer_pull},
+    {"/v1/progress", "GET", "Allow: GET", answer_progress},
+    {"/healthz", "GET", "Allow: GET, HEAD", answer_health},
+    {"/readyz", "GET", "Allow: GET, HEAD", answer_health},
 };
 
 static const struct route *find_route(const struct http_exchange *exchange)
@@ -136,7 +137,7 @@ static const struct route *find_route(const struct http_exchange *exchange)
 static gboolean method_fits(const struct route *route, const char *method)
 {
 	return strcmp(method, route->method) == 0 ||
-	    (route->answer == answer_health && strcmp(method, "HEAD") == 0);
+	       (route->answer == answer_health && strcmp(method, "HEAD") == 0);
 }
 
 static void on_request(void *data, struct http_exchange *exchange)
@@ -251,19 +252,23 @@ static struct puller *make_puller(struct store_server *server)
 {
 	const struct store_server_options *options = &server->options;
 	struct puller_options puller = {.content = options->content,
-	    .registry = options->registry, .retry_base_ms = options->retry_base_ms,
-	    .retry_cap_ms = options->retry_cap_ms, .retry_late_ms = options->retry_late_ms,
-	    .changed = changed, .note = note, .data = server};
+	    .registry = options->registry,
+	    .retry_base_ms = options->retry_base_ms,
+	    .retry_cap_ms = options->retry_cap_ms,
+	    .retry_late_ms = options->retry_late_ms,
+	    .changed = changed,
+	    .note = note,
+	    .data = server};
 
 	return puller_new(&puller);
 }
 
-struct store_server *store_server_new(struct loop *loop,
-    const struct store_server_options *options, GError **error)
+struct store_server *store_server_new(
+    struct loop *loop, const struct store_server_options *options, GError **error)
 {
 	static const struct http_server_options HTTP = {.max_body_bytes = BODY_MAX_BYTES};
-	static const struct http_server_ops OPS = {on_request, on_body, on_complete, on_drained,
-	    on_closed};
+	static const struct http_server_ops OPS = {
+	    on_request, on_body, on_complete, on_drained, on_closed};
 	struct store_server *server = g_new0(struct store_server, 1);
 
 	server->loop = loop;
@@ -271,7 +276,8 @@ struct store_server *store_server_new(struct loop *loop,
 	server->options.flush_ms = options->flush_ms ?: FLUSH_MS;
 	server->options.heartbeat_ms = options->heartbeat_ms ?: HEARTBEAT_MS;
 	g_queue_init(&server->streams);
-	server->http = http_server_new(loop, options->host, options->port, &HTTP, &OPS, server, error);
+	server->http =
+	    http_server_new(loop, options->host, options->port, &HTTP, &OPS, server, error);
 	if (server->http == NULL) {
 		g_free(server);
 		return NULL;

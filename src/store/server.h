@@ -51,8 +51,8 @@ struct store_server_options {
 struct store_server;
 
 /* Errors: NET_ERROR_* of http_server_new(). */
-struct store_server *store_server_new(struct loop *loop,
-    const struct store_server_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct store_server *store_server_new(struct loop *loop, const struct store_server_options *options,
+    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Ends all streams and breaks off all pulls; the next store resumes them. Takes up to a second. */
 void store_server_free(struct store_server *server);
 DEFINE_AUTO(store_server, store_server_free)

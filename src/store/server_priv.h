@@ -38,8 +38,8 @@ void wish_done(struct wish *wish);
 struct stream;
 
 /* Begins the answer; `take_wish` is emptied. */
-struct stream *stream_new(struct store_server *server, struct http_exchange *exchange,
-    struct wish *take_wish);
+struct stream *stream_new(
+    struct store_server *server, struct http_exchange *exchange, struct wish *take_wish);
 void stream_free(struct stream *stream);
 /* Something changed: writes it now, or when its time has come. */
 void stream_flush(struct stream *stream);
@@ -51,8 +51,8 @@ void stream_heartbeat(struct stream *stream);
 struct inspection;
 
 /* NULL: it was answered at once. */
-struct inspection *inspection_new(struct store_server *server, struct http_exchange *exchange,
-    const GByteArray *body);
+struct inspection *inspection_new(
+    struct store_server *server, struct http_exchange *exchange, const GByteArray *body);
 /* The exchange is closed, answered or not. NULL is allowed. */
 void inspection_closed(struct inspection *inspection);
 

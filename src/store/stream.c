@@ -70,8 +70,8 @@ static char *format_line(const struct store_server *server, const struct image_s
 }
 
 /* FALSE: no more until the client has taken it. */
-static gboolean write_line(struct stream *stream, const struct image_state *state,
-    const struct line *line)
+static gboolean write_line(
+    struct stream *stream, const struct image_state *state, const struct line *line)
 {
 	gsize len;
 	g_autofree char *text = format_line(stream->server, state, line, &len);
@@ -91,9 +91,8 @@ static void serve_wish(struct stream *stream, const struct image_state *state)
 	struct line line = {.phase = IMAGE_READY};
 	g_autoptr(GError) error = NULL;
 
-	if (stream->wish.pod_uid != NULL &&
-	    !content_link_pod(stream->server->options.content, stream->wish.pod_uid,
-		state->view_key, &error)) {
+	if (stream->wish.pod_uid != NULL && !content_link_pod(stream->server->options.content,
+						stream->wish.pod_uid, state->view_key, &error)) {
 		line = (struct line){IMAGE_FAILED, store_error_reason(error), error->message, NULL};
 		write_line(stream, state, &line);
 		stream->next_ms = now_ms() + LINK_AGAIN_MS;
@@ -173,8 +172,8 @@ static void on_timer(void *data)
 	stream_flush(data);
 }
 
-struct stream *stream_new(struct store_server *server, struct http_exchange *exchange,
-    struct wish *take_wish)
+struct stream *stream_new(
+    struct store_server *server, struct http_exchange *exchange, struct wish *take_wish)
 {
 	struct stream *stream = g_new0(struct stream, 1);
 

@@ -63,7 +63,7 @@ static gboolean fill_view(const struct content *content, const char *view,
 		if (!link_blob(content, view, &manifest->layers[i], error))
 			return FALSE;
 	return content_write_file(content, path, manifest_bytes, error) &&
-	    content_sync_dir(content, blobs, error) && content_sync_dir(content, parent, error);
+	       content_sync_dir(content, blobs, error) && content_sync_dir(content, parent, error);
 }
 
 char *content_make_view(const struct content *content, const struct reference *reference,
@@ -86,7 +86,8 @@ char *content_make_view(const struct content *content, const struct reference *r
 
 		content_remove_tree(content->dir_fd, temp);
 		if (number != EEXIST && number != ENOTEMPTY) {
-			store_error_set_errno(error, number, "making %s/%s", content->directory, path);
+			store_error_set_errno(
+			    error, number, "making %s/%s", content->directory, path);
 			return NULL;
 		}
 	}
@@ -95,12 +96,11 @@ char *content_make_view(const struct content *content, const struct reference *r
 
 static gboolean view_key_is_valid(const char *key)
 {
-	return strlen(key) == VIEW_KEY_DIGITS &&
-	    strspn(key, "0123456789abcdef") == VIEW_KEY_DIGITS;
+	return strlen(key) == VIEW_KEY_DIGITS && strspn(key, "0123456789abcdef") == VIEW_KEY_DIGITS;
 }
 
-gboolean content_link_pod(const struct content *content, const char *pod_uid,
-    const char *view_key_text, GError **error)
+gboolean content_link_pod(
+    const struct content *content, const char *pod_uid, const char *view_key_text, GError **error)
 {
 	g_autofree char *target = g_strconcat("../views/", view_key_text, NULL);
 	g_autofree char *path = g_strconcat("pods/", pod_uid, NULL);

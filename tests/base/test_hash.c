@@ -20,8 +20,11 @@ static void stable_hash_is_siphash_1_3(void **state)
 		const char *text;
 		guint64 hash;
 	} cases[] = {
-	    {"", 0x328b50fe7b7b05ed}, {"a", 0x8b135c1ffae2ed09}, {"abcdefg", 0xbac021e51f12b596},
-	    {"abcdefgh", 0xce3264d7d4e28a45}, {"model-default/llama3.2:1b", 0xc8625398347231f1},
+	    {"", 0x328b50fe7b7b05ed},
+	    {"a", 0x8b135c1ffae2ed09},
+	    {"abcdefg", 0xbac021e51f12b596},
+	    {"abcdefgh", 0xce3264d7d4e28a45},
+	    {"model-default/llama3.2:1b", 0xc8625398347231f1},
 	};
 	unsigned char bytes[64];
 

@@ -27,8 +27,8 @@ static gboolean collect(void *data, const char *line, gsize len)
 }
 
 /* Feeds the stream in the pieces that the bits of `cuts` mark; returns the last result. */
-static enum lines_result feed_cut(struct lines *lines, const char *stream, gsize len, guint cuts,
-    struct collector *collector)
+static enum lines_result feed_cut(
+    struct lines *lines, const char *stream, gsize len, guint cuts, struct collector *collector)
 {
 	gsize start = 0;
 
@@ -66,7 +66,8 @@ static void all_splittings_give_the_same(void **state)
 	}
 }
 
-/* max_bytes is allowed, one more is not, wherever the chunks are cut; earlier lines came through. */
+/* max_bytes is allowed, one more is not, wherever the chunks are cut; earlier lines came through.
+ */
 static void cap_is_hit_in_every_splitting(void **state)
 {
 	static const char fits[] = "ab\n12345\n", over[] = "ab\n123456\n";

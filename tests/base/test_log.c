@@ -54,13 +54,14 @@ static void logfmt_quotes_what_could_be_misread(void **state)
 
 	(void)state;
 	start(&fixture, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-	log_info(fixture.log, "model ready", "model", "default/phi", "empty", "", "none", NULL, "eq",
-	    "a=b", "quote", "say \"hi\"", "back", "a\\b", "nl", "a\nlevel=error", "ctl", "\x1b[2J",
-	    "utf8", "\xc3\xa9", "bad", "\xff", NULL);
+	log_info(fixture.log, "model ready", "model", "default/phi", "empty", "", "none", NULL,
+	    "eq", "a=b", "quote", "say \"hi\"", "back", "a\\b", "nl", "a\nlevel=error", "ctl",
+	    "\x1b[2J", "utf8", "\xc3\xa9", "bad", "\xff", NULL);
 	text = finish_logfmt(&fixture);
-	assert_string_equal(text, "level=info msg=\"model ready\" model=default/phi empty=\"\" eq=\"a=b\" "
-	                          "quote=\"say \\\"hi\\\"\" back=\"a\\\\b\" nl=\"a\\nlevel=error\" "
-	                          "ctl=\"\\u001b[2J\" utf8=\"\xc3\xa9\" bad=\"\xef\xbf\xbd\"\n");
+	assert_string_equal(text,
+	    "level=info msg=\"model ready\" model=default/phi empty=\"\" eq=\"a=b\" "
+	    "quote=\"say \\\"hi\\\"\" back=\"a\\\\b\" nl=\"a\\nlevel=error\" "
+	    "ctl=\"\\u001b[2J\" utf8=\"\xc3\xa9\" bad=\"\xef\xbf\xbd\"\n");
 }
 
 static void json_is_json(void **state)
@@ -72,7 +73,8 @@ static void json_is_json(void **state)
 	start(&fixture, LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
 	log_warn(fixture.log, "a \"b\"", "key", "1\t2", "none", NULL, NULL);
 	text = finish(&fixture, "{\"time\":\"", strlen("2026-11-23T10:11:12.345678Z\","));
-	assert_string_equal(text, "\"level\":\"warn\",\"msg\":\"a \\\"b\\\"\",\"key\":\"1\\t2\"}\n");
+	assert_string_equal(
+	    text, "\"level\":\"warn\",\"msg\":\"a \\\"b\\\"\",\"key\":\"1\\t2\"}\n");
 }
 
 static void lower_levels_are_left_out(void **state)

@@ -70,8 +70,8 @@ char *index_label(const struct kube_object *object, yyjson_val *body)
 
 /* ---- The lister_watcher ---- */
 
-static void *api_list(void *data, const char *version, const struct kube_list_ops *ops,
-    void *ops_data)
+static void *api_list(
+    void *data, const char *version, const struct kube_list_ops *ops, void *ops_data)
 {
 	struct fake_api *api = data;
 
@@ -187,9 +187,9 @@ void fake_list_item(struct fake_api *api, const char *name, const char *version)
 void fake_list_end(struct fake_api *api, const char *version, enum kube_error code)
 {
 	const struct kube_list_ops *ops = api->list;
-	g_autoptr(GError) error = version == NULL
-	    ? g_error_new(KUBE_ERROR, (gint)code, "list failed with %d", (int)code)
-	    : NULL;
+	g_autoptr(GError) error =
+	    version == NULL ? g_error_new(KUBE_ERROR, (gint)code, "list failed with %d", (int)code)
+			    : NULL;
 
 	assert_non_null(ops);
 	api->list = NULL;
@@ -204,8 +204,8 @@ void fake_watch_json(struct fake_api *api, enum kube_event_type type, const char
 	api->watch->event(api->data, type, yyjson_doc_get_root(doc));
 }
 
-void fake_watch_event(struct fake_api *api, enum kube_event_type type, const char *name,
-    const char *version)
+void fake_watch_event(
+    struct fake_api *api, enum kube_event_type type, const char *name, const char *version)
 {
 	g_autofree char *json = object_json("ns", name, version, NULL, NULL);
 

@@ -27,8 +27,8 @@ struct fake_api {
 	const struct kube_list_ops *list;
 	const struct kube_watch_ops *watch;
 	void (*wait)(void *data);
-	void *data;             /* of whatever is under way: all is the reflector's */
-	char *list_version;     /* that the last list asked for */
+	void *data;         /* of whatever is under way: all is the reflector's */
+	char *list_version; /* that the last list asked for */
 	char *watch_version;
 	guint timeout_s;
 	gint64 wait_ms;
@@ -44,8 +44,8 @@ void fake_list_item(struct fake_api *api, const char *name, const char *version)
 void fake_list_json(struct fake_api *api, const char *json);
 /* `version` NULL: fails with `code`. */
 void fake_list_end(struct fake_api *api, const char *version, enum kube_error code);
-void fake_watch_event(struct fake_api *api, enum kube_event_type type, const char *name,
-    const char *version);
+void fake_watch_event(
+    struct fake_api *api, enum kube_event_type type, const char *name, const char *version);
 void fake_watch_json(struct fake_api *api, enum kube_event_type type, const char *json);
 void fake_watch_end_in_order(struct fake_api *api);
 void fake_watch_fail(struct fake_api *api, enum kube_error code);

@@ -221,7 +221,8 @@ static gpointer read_all(gpointer data)
 			const struct kube_object *object = g_ptr_array_index(objects, i);
 			g_autoptr(yyjson_doc) body = kube_object_parse(object);
 
-			seen += json_str(yyjson_doc_get_root(body), "metadata", "name", NULL) != NULL;
+			seen +=
+			    json_str(yyjson_doc_get_root(body), "metadata", "name", NULL) != NULL;
 		}
 	}
 	return GUINT_TO_POINTER(seen);

@@ -17,7 +17,7 @@ struct fixture {
 	int log_fd;
 	GMutex lock;
 	GCond changed;
-	GPtrArray *keys;    /* in the order of their reconciles */
+	GPtrArray *keys; /* in the order of their reconciles */
 	guint running;
 	guint overlaps;     /* of one key */
 	guint most_running; /* at a time */
@@ -34,8 +34,8 @@ static guint done_count(struct fixture *fixture)
 	return fixture->observed_ok + fixture->observed_failed;
 }
 
-static gboolean reconcile(void *data, const char *key, struct reconcile_result *ret_result,
-    GError **error)
+static gboolean reconcile(
+    void *data, const char *key, struct reconcile_result *ret_result, GError **error)
 {
 	struct fixture *fixture = data;
 	gboolean fails;
@@ -78,8 +78,11 @@ static int setup(void **state)
 {
 	struct fixture *fixture = g_new0(struct fixture, 1);
 	struct informer_options informer_options = {.resource = &KUBE_PODS};
-	struct controller_options options = {.name = "a-controller-with-a-name", .workers = 4,
-	    .reconcile = reconcile, .data = fixture, .observe = observe,
+	struct controller_options options = {.name = "a-controller-with-a-name",
+	    .workers = 4,
+	    .reconcile = reconcile,
+	    .data = fixture,
+	    .observe = observe,
 	    .observe_data = fixture};
 
 	hash_str("draws the seed");
@@ -90,8 +93,8 @@ static int setup(void **state)
 	fixture->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	fixture->log_fd = memfd_create("log", MFD_CLOEXEC);
 	fixture->log = log_new(fixture->log_fd, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-	fixture->informer = informer_new_on(fake_api_lister_watcher(&fixture->api),
-	    &fixture->fake.clock, &informer_options);
+	fixture->informer = informer_new_on(
+	    fake_api_lister_watcher(&fixture->api), &fixture->fake.clock, &informer_options);
 	fixture->controller = controller_new(clock_system(), fixture->log, &options);
 	*state = fixture;
 	return 0;
@@ -340,8 +343,11 @@ static void test_success_forgets(void **state)
 {
 	struct fixture *fixture = *state;
 	struct shared_clock shared = {{shared_monotonic_ms, NULL}, 0};
-	struct controller_options options = {.name = "forgets", .workers = 1,
-	    .reconcile = reconcile, .data = fixture, .observe = observe,
+	struct controller_options options = {.name = "forgets",
+	    .workers = 1,
+	    .reconcile = reconcile,
+	    .data = fixture,
+	    .observe = observe,
 	    .observe_data = fixture};
 	struct controller *controller = controller_new(&shared.clock, NULL, &options);
 	struct workqueue_stats stats;

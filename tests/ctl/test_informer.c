@@ -15,8 +15,8 @@ static void on_upserted(void *data, struct kube_object *old_object, struct kube_
 	struct fixture *fixture = data;
 
 	if (old_object == NULL)
-		g_string_append_printf(fixture->heard, "+%s:%s ", new_object->name,
-		    new_object->resource_version);
+		g_string_append_printf(
+		    fixture->heard, "+%s:%s ", new_object->name, new_object->resource_version);
 	else
 		g_string_append_printf(fixture->heard, "~%s:%s>%s ", new_object->name,
 		    old_object->resource_version, new_object->resource_version);
@@ -28,8 +28,7 @@ static void on_deleted(void *data, struct kube_object *object)
 {
 	struct fixture *fixture = data;
 
-	g_string_append_printf(
-	    fixture->heard, "-%s:%s ", object->name, object->resource_version);
+	g_string_append_printf(fixture->heard, "-%s:%s ", object->name, object->resource_version);
 }
 
 static const struct informer_handler HANDLER = {on_upserted, on_deleted};
@@ -42,8 +41,8 @@ static int setup(void **state)
 	fake_clock_init(&fixture->fake, 0);
 	fake_clock_advance(&fixture->fake, 1000000);
 	fixture->heard = g_string_new(NULL);
-	fixture->informer = informer_new_on(
-	    fake_api_lister_watcher(&fixture->api), &fixture->fake.clock, &options);
+	fixture->informer =
+	    informer_new_on(fake_api_lister_watcher(&fixture->api), &fixture->fake.clock, &options);
 	informer_add_handler(fixture->informer, &HANDLER, fixture);
 	*state = fixture;
 	return 0;
@@ -392,7 +391,7 @@ static void test_late_handler(void **state)
 	synced(fixture);
 	informer_add_handler(fixture->informer, &HANDLER, fixture);
 	assert_true(g_str_equal(fixture->heard->str, "+a:1 +b:2 ") ||
-	    g_str_equal(fixture->heard->str, "+b:2 +a:1 "));
+		    g_str_equal(fixture->heard->str, "+b:2 +a:1 "));
 }
 
 static void prune_labels(yyjson_mut_doc *doc, yyjson_mut_val *object)
@@ -457,8 +456,8 @@ static int version_of(const struct kube_object *object)
 	return (int)g_ascii_strtoll(object->resource_version, NULL, 10);
 }
 
-static void mirror_upserted(void *data, struct kube_object *old_object,
-    struct kube_object *new_object)
+static void mirror_upserted(
+    void *data, struct kube_object *old_object, struct kube_object *new_object)
 {
 	struct server *server = data;
 	int key = key_of(new_object);
@@ -518,8 +517,8 @@ static void server_watch(struct server *server)
 	}
 	if (server->watched < server->version) {
 		/* Every version is one change, so the next one's place is known. */
-		struct change change = g_array_index(
-		    server->log, struct change, server->watched + 1 - oldest);
+		struct change change =
+		    g_array_index(server->log, struct change, server->watched + 1 - oldest);
 		g_autofree char *name = g_strdup_printf("k%d", change.key);
 		g_autofree char *version = g_strdup_printf("%d", change.version);
 
@@ -576,8 +575,7 @@ static void assert_same(struct server *server)
 		g_autofree char *version = g_strdup_printf("%d", server->stored[key]);
 
 		assert_int_equal(server->mirror[key], server->stored[key]);
-		assert_cached(
-		    server->fixture, name, server->stored[key] != 0 ? version : NULL);
+		assert_cached(server->fixture, name, server->stored[key] != 0 ? version : NULL);
 	}
 }
 

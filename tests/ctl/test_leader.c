@@ -12,7 +12,7 @@ struct lease_server {
 	yyjson_doc *lease; /* NULL: not there */
 	int version;
 	gboolean down;
-	gboolean lose_answers; /* writes happen, but say that they failed */
+	gboolean lose_answers;   /* writes happen, but say that they failed */
 	struct fake_clock *slow; /* writes take 3 s of this clock; NULL: none */
 	guint reads, writes;
 };
@@ -168,7 +168,7 @@ static int teardown(void **state)
 static gboolean may_write(struct fixture *fixture, const struct elector *elector)
 {
 	return elector->leading &&
-	    clock_monotonic_ms(&fixture->fake.clock) < elector_may_write_until_ms(elector);
+	       clock_monotonic_ms(&fixture->fake.clock) < elector_may_write_until_ms(elector);
 }
 
 static void assert_step(struct elector *elector, enum elector_event want)
@@ -257,8 +257,7 @@ static void test_paused_leader(void **state)
 		if (stopped_ms == 0 && !may_write(fixture, &fixture->a))
 			stopped_ms = paused_ms;
 		elector_step(&fixture->b, &wait_ms, NULL);
-		assert_false(
-		    may_write(fixture, &fixture->a) && may_write(fixture, &fixture->b));
+		assert_false(may_write(fixture, &fixture->a) && may_write(fixture, &fixture->b));
 	}
 	assert_int_equal(stopped_ms, 10000);
 	assert_int_equal(paused_ms, 15000);
@@ -439,15 +438,14 @@ static void test_unknown_fields_stay(void **state)
 	static const char body[] = "{\"metadata\":{\"name\":\"manager\",\"labels\":{\"x\":\"y\"}},"
 				   "\"spec\":{\"strategy\":\"OldestEmulationVersion\"}}";
 	struct fixture *fixture = *state;
-	g_autoptr(yyjson_doc) made =
-	    server_create(&fixture->server, body, strlen(body), NULL);
+	g_autoptr(yyjson_doc) made = server_create(&fixture->server, body, strlen(body), NULL);
 
 	assert_non_null(made);
 	assert_step(&fixture->a, ELECTOR_STARTED);
 	assert_string_equal(spec_str(&fixture->server, "holderIdentity"), "a");
 	assert_string_equal(spec_str(&fixture->server, "strategy"), "OldestEmulationVersion");
-	assert_string_equal(json_str(yyjson_doc_get_root(fixture->server.lease), "metadata",
-				"labels", "x", NULL),
+	assert_string_equal(
+	    json_str(yyjson_doc_get_root(fixture->server.lease), "metadata", "labels", "x", NULL),
 	    "y");
 }
 
@@ -518,13 +516,18 @@ static void wait_for(struct listener *listener, const guint *counter)
 	g_mutex_unlock(&listener->lock);
 }
 
-static struct leader *start(struct lease_server *server, struct listener *listener,
-    const char *identity, gint64 retry_ms)
+static struct leader *start(
+    struct lease_server *server, struct listener *listener, const char *identity, gint64 retry_ms)
 {
-	struct leader_options options = {.namespace = "system", .name = "manager",
-	    .identity = identity, .lease_duration_ms = 3000, .renew_deadline_ms = 100,
-	    .retry_period_ms = retry_ms, .started_leading = on_started,
-	    .stopped_leading = on_stopped, .data = listener};
+	struct leader_options options = {.namespace = "system",
+	    .name = "manager",
+	    .identity = identity,
+	    .lease_duration_ms = 3000,
+	    .renew_deadline_ms = 100,
+	    .retry_period_ms = retry_ms,
+	    .started_leading = on_started,
+	    .stopped_leading = on_stopped,
+	    .data = listener};
 
 	return leader_start_on(&OPS, server, clock_system(), NULL, &options);
 }

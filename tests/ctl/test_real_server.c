@@ -29,7 +29,7 @@ struct world {
 	char *namespace;
 	GMutex lock;
 	GCond changed;
-	GHashTable *mirror;   /* names, as handlers heard of them */
+	GHashTable *mirror; /* names, as handlers heard of them */
 	gboolean loop_blocked;
 };
 
@@ -47,9 +47,11 @@ static void side_open(struct side *side)
 {
 	g_autofree char *path = g_build_filename(g_getenv("CONTROL_PLANE_DIR"), "kubeconfig", NULL);
 	struct kube_config_options options = {.kubeconfig = path};
-	struct kube_client_options client_options = {
-	    .user_agent = "test", .field_manager = "test", .deadline_ms = 5000,
-	    .observe = observe, .observe_data = side};
+	struct kube_client_options client_options = {.user_agent = "test",
+	    .field_manager = "test",
+	    .deadline_ms = 5000,
+	    .observe = observe,
+	    .observe_data = side};
 	g_autoptr(GError) error = NULL;
 
 	side->loop = loop_new();
@@ -75,8 +77,8 @@ static void lab(const char *verb, const char *flag)
 	g_autoptr(GError) error = NULL;
 	gint status = -1;
 
-	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
-	    &error);
+	g_spawn_sync(
+	    NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
 	assert_null(error);
 	assert_int_equal(status, 0);
 }
@@ -87,8 +89,8 @@ static void create(struct world *world, const char *name)
 						"\"metadata\":{\"name\":\"%s\"},\"data\":{}}",
 	    name);
 	g_autoptr(GError) error = NULL;
-	g_autoptr(yyjson_doc) doc = kube_create(world->other.client, &KUBE_CONFIGMAPS,
-	    world->namespace, body, strlen(body), &error);
+	g_autoptr(yyjson_doc) doc = kube_create(
+	    world->other.client, &KUBE_CONFIGMAPS, world->namespace, body, strlen(body), &error);
 
 	assert_null(error);
 	assert_non_null(doc);
@@ -189,8 +191,8 @@ static void make_informer(struct world *world)
 	struct informer_options options = {
 	    .resource = &KUBE_CONFIGMAPS, .namespace = world->namespace};
 
-	world->informer = informer_new(
-	    world->ours.loop, world->ours.client, clock_system(), &options);
+	world->informer =
+	    informer_new(world->ours.loop, world->ours.client, clock_system(), &options);
 	informer_add_handler(world->informer, &handler, world);
 	informer_start(world->informer);
 }
@@ -217,8 +219,7 @@ static int setup(void **state)
 	body = g_strdup_printf("{\"apiVersion\":\"v1\",\"kind\":\"Namespace\","
 			       "\"metadata\":{\"name\":\"%s\"}}",
 	    world->namespace);
-	doc = kube_create(
-	    world->other.client, &KUBE_NAMESPACES, NULL, body, strlen(body), NULL);
+	doc = kube_create(world->other.client, &KUBE_NAMESPACES, NULL, body, strlen(body), NULL);
 	assert_non_null(doc);
 	*state = world;
 	return 0;
@@ -304,8 +305,11 @@ static void wait_started(struct election *election)
 
 static struct leader *start_leader(struct election *election, struct side *side, const char *who)
 {
-	struct leader_options options = {.namespace = election->world->namespace, .name = "lease",
-	    .identity = who, .retry_period_ms = 200, .started_leading = on_started,
+	struct leader_options options = {.namespace = election->world->namespace,
+	    .name = "lease",
+	    .identity = who,
+	    .retry_period_ms = 200,
+	    .started_leading = on_started,
 	    .data = election};
 
 	return leader_start(side->client, clock_system(), NULL, &options);
@@ -332,10 +336,9 @@ static void test_leader(void **state)
 	root = yyjson_doc_get_root(lease);
 	assert_int_equal(json_int(root, -1, "spec", "leaseTransitions", NULL), 1);
 	/* The API server leaves an empty holder out or keeps it. */
-	assert_string_equal(
-	    json_str(root, "spec", "holderIdentity", NULL) != NULL
-		? json_str(root, "spec", "holderIdentity", NULL)
-		: "",
+	assert_string_equal(json_str(root, "spec", "holderIdentity", NULL) != NULL
+				? json_str(root, "spec", "holderIdentity", NULL)
+				: "",
 	    "");
 }
 
@@ -362,8 +365,7 @@ static void test_recorder(void **state)
 	items = json_at(yyjson_doc_get_root(doc), "items", NULL);
 	assert_int_equal(yyjson_arr_size(items), 1);
 	assert_int_equal(json_int(yyjson_arr_get_first(items), 0, "count", NULL), 3);
-	assert_string_equal(
-	    json_str(yyjson_arr_get_first(items), "message", NULL), "It works 1.");
+	assert_string_equal(json_str(yyjson_arr_get_first(items), "message", NULL), "It works 1.");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

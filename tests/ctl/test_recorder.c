@@ -32,8 +32,8 @@ static gboolean answer(struct event_server *server, GError **error)
 	return FALSE;
 }
 
-static gboolean server_create(void *data, const char *namespace, const char *body, gsize len,
-    GError **error)
+static gboolean server_create(
+    void *data, const char *namespace, const char *body, gsize len, GError **error)
 {
 	struct event_server *server = data;
 	g_autoptr(yyjson_doc) doc = json_parse(body, len, NULL);
@@ -110,8 +110,8 @@ static const struct object_ref NODE = {"v1", "Node", NULL, "node-1", NULL};
 static gboolean record(struct fixture *fixture, const struct object_ref *about, const char *reason,
     const char *message, GError **error)
 {
-	AUTO(event_record) record =
-	    event_record_new(&fixture->fake.clock, about, "Normal", reason, message);
+	AUTO(event_record)
+	record = event_record_new(&fixture->fake.clock, about, "Normal", reason, message);
 	struct known_event *event = correlator_observe(&fixture->correlator, record);
 
 	return event != NULL && correlator_send(&fixture->correlator, record, event, error);
@@ -164,8 +164,8 @@ static void test_body(void **state)
 	assert_str(about, "namespace", "default");
 	assert_str(about, "name", "phi");
 	assert_str(about, "uid", "uid-phi");
-	assert_true(g_regex_match_simple("^phi\\.[0-9a-f]{16}$",
-	    json_str(root, "metadata", "name", NULL), 0, 0));
+	assert_true(g_regex_match_simple(
+	    "^phi\\.[0-9a-f]{16}$", json_str(root, "metadata", "name", NULL), 0, 0));
 }
 
 static void test_cluster_scoped(void **state)
@@ -194,9 +194,9 @@ static void test_again_is_counted(void **state)
 	assert_int_equal(fixture->server.creates->len, 1);
 	assert_int_equal(fixture->server.patches->len, 1);
 	doc = created_doc(fixture, 0);
-	want = g_strdup_printf(
-	    "default %s {\"count\":2,\"lastTimestamp\":\"2023-11-14T22:14:20Z\"}",
-	    json_str(yyjson_doc_get_root(doc), "metadata", "name", NULL));
+	want =
+	    g_strdup_printf("default %s {\"count\":2,\"lastTimestamp\":\"2023-11-14T22:14:20Z\"}",
+		json_str(yyjson_doc_get_root(doc), "metadata", "name", NULL));
 	assert_string_equal(g_ptr_array_index(fixture->server.patches, 0), want);
 }
 
@@ -300,9 +300,9 @@ static void test_held_back_is_counted(void **state)
 		record(fixture, &PHI, "Failed", "x", NULL);
 	fake_clock_advance(&fixture->fake, 300000);
 	assert_true(record(fixture, &PHI, "Failed", "x", NULL));
-	assert_non_null(strstr(
-	    g_ptr_array_index(fixture->server.patches, fixture->server.patches->len - 1),
-	    "\"count\":31,"));
+	assert_non_null(
+	    strstr(g_ptr_array_index(fixture->server.patches, fixture->server.patches->len - 1),
+		"\"count\":31,"));
 }
 
 static void test_memory_is_bounded(void **state)
@@ -415,8 +415,8 @@ static void test_thread_tries_again(void **state)
 static void test_thread_stops_waiting(void **state)
 {
 	struct fixture *fixture = *state;
-	struct recorder *recorder = recorder_new_on(
-	    &OPS, &fixture->server, &fixture->fake.clock, "operator", "p", 3600000);
+	struct recorder *recorder =
+	    recorder_new_on(&OPS, &fixture->server, &fixture->fake.clock, "operator", "p", 3600000);
 
 	fixture->server.fails = TRUE;
 	fixture->server.code = KUBE_ERROR_RETRY;

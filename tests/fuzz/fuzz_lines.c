@@ -20,7 +20,8 @@ static GString *read_in_chunks(const uint8_t *data, size_t size, size_t chunk)
 
 	lines_init(&lines, LINE_MAX_BYTES);
 	for (size_t i = 0; i < size && result == LINES_OK; i += chunk) {
-		result = lines_feed(&lines, (const char *)data + i, MIN(chunk, size - i), collect, text);
+		result =
+		    lines_feed(&lines, (const char *)data + i, MIN(chunk, size - i), collect, text);
 		g_assert(lines_pending(&lines) <= LINE_MAX_BYTES);
 	}
 	g_string_append_printf(text, "%d", (int)result);

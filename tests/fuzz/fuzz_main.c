@@ -14,7 +14,8 @@
 enum { MUTATIONS_DEFAULT = 300, MUTATION_STEPS_MAX = 8, INPUT_MAX_BYTES = 64 * 1024 };
 
 /* Bytes that mean something to most parsers here. */
-static const char telling[] = "\"'\\{}[]:,.-+#&*!|>%@`<=\n\r\t \0" "019eEKMx/?_~\xc3\xff\x80";
+static const char telling[] = "\"'\\{}[]:,.-+#&*!|>%@`<=\n\r\t \0"
+			      "019eEKMx/?_~\xc3\xff\x80";
 
 /* Names the input before it is run: when it aborts, this is the last line printed. */
 static void run_input(const char *name, guint mutation, const GByteArray *input)
@@ -139,7 +140,8 @@ int main(int argc, char **argv)
 
 		if (g_file_get_contents(path, &text, &len, &error))
 			run_file(names->pdata[i], text, len, (guint)mutations);
-		printf("%s %u - %s\n", error == NULL ? "ok" : "not ok", i + 2, (char *)names->pdata[i]);
+		printf("%s %u - %s\n", error == NULL ? "ok" : "not ok", i + 2,
+		    (char *)names->pdata[i]);
 	}
 	return names->len > 0 ? 0 : 1;
 }

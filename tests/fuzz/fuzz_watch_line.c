@@ -32,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_cmpuint(object->json_len, ==, strlen(object->json));
 	g_assert_true(g_str_has_suffix(object->key, object->name));
 	kept = kube_object_parse(object);
-	g_assert_cmpstr(json_str(yyjson_doc_get_root(kept), "metadata", "name", NULL), ==,
-	    object->name);
+	g_assert_cmpstr(
+	    json_str(yyjson_doc_get_root(kept), "metadata", "name", NULL), ==, object->name);
 	g_assert_null(json_at(yyjson_doc_get_root(kept), "spec", NULL));
 	return 0;
 }

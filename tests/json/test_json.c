@@ -137,9 +137,9 @@ static void later_depth_does_not_matter_to_the_first(void **state)
 static void paths_lead_down_objects(void **state)
 {
 	g_autoptr(yyjson_doc) doc = parsed("{\"metadata\":{\"name\":\"web\",\"generation\":7,"
-	                                   "\"n\":null,\"big\":18446744073709551615,\"neg\":-3,"
-	                                   "\"f\":1.5,\"nul\":\"a\\u0000b\",\"empty\":\"\"},"
-	                                   "\"list\":[{\"a\":1}],\"yes\":true}");
+					   "\"n\":null,\"big\":18446744073709551615,\"neg\":-3,"
+					   "\"f\":1.5,\"nul\":\"a\\u0000b\",\"empty\":\"\"},"
+					   "\"list\":[{\"a\":1}],\"yes\":true}");
 	yyjson_val *root = yyjson_doc_get_root(doc);
 
 	(void)state;
@@ -179,14 +179,16 @@ static void objects_are_built(void **state)
 	key[0] = 'x'; /* Keys are copied. */
 	json_mut_set_str(doc, labels, "app", "web");
 	json_mut_set_str(doc, labels, "app", NULL);
-	assert_ptr_equal(json_mut_object(doc, root, "metadata"), yyjson_mut_obj_get(root, "metadata"));
+	assert_ptr_equal(
+	    json_mut_object(doc, root, "metadata"), yyjson_mut_obj_get(root, "metadata"));
 	json_mut_set_int(doc, root, "n", -5);
 	json_mut_set_bool(doc, root, "b", 2);
 	json_mut_set_str(doc, root, "o", "text");
 	json_mut_object(doc, root, "o");
 	text = json_mut_print(root, &len);
-	assert_string_equal(text, "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"n\":-5,\"b\":true,"
-	                          "\"o\":{}}");
+	assert_string_equal(text,
+	    "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"n\":-5,\"b\":true,"
+	    "\"o\":{}}");
 	assert_int_equal(len, strlen(text));
 }
 

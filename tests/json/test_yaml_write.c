@@ -23,50 +23,53 @@ static void looks_like_kubectl(void **state)
 	g_autofree char *text = written(
 	    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"web\",\"labels\":{},"
 	    "\"creationTimestamp\":\"2026-11-23T10:11:12Z\",\"annotations\":{\"on\":\"true\","
-	    "\"v\":\"1.20\",\"note\":\"a: b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"command\":"
-	    "[\"sh\",\"-c\",\"set -e\\nls\\n\"],\"env\":[],\"image\":\"x:1\"}],\"hostNetwork\":false,"
+	    "\"v\":\"1.20\",\"note\":\"a: "
+	    "b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"command\":"
+	    "[\"sh\",\"-c\",\"set "
+	    "-e\\nls\\n\"],\"env\":[],\"image\":\"x:1\"}],\"hostNetwork\":false,"
 	    "\"priority\":0},\"status\":{\"podIP\":\"10.0.0.1\",\"message\":\"\",\"x\":null,"
 	    "\"f\":1.5}}");
 
 	(void)state;
 	assert_string_equal(text, "apiVersion: v1\n"
-	                          "kind: Pod\n"
-	                          "metadata:\n"
-	                          "  annotations:\n"
-	                          "    note: 'a: b'\n"
-	                          "    \"on\": \"true\"\n"
-	                          "    v: \"1.20\"\n"
-	                          "  creationTimestamp: \"2026-11-23T10:11:12Z\"\n"
-	                          "  labels: {}\n"
-	                          "  name: web\n"
-	                          "spec:\n"
-	                          "  containers:\n"
-	                          "  - command:\n"
-	                          "    - sh\n"
-	                          "    - -c\n"
-	                          "    - |\n"
-	                          "      set -e\n"
-	                          "      ls\n"
-	                          "    env: []\n"
-	                          "    image: x:1\n"
-	                          "    name: c\n"
-	                          "  hostNetwork: false\n"
-	                          "  priority: 0\n"
-	                          "status:\n"
-	                          "  f: 1.5\n"
-	                          "  message: \"\"\n"
-	                          "  podIP: 10.0.0.1\n"
-	                          "  x: null\n");
+				  "kind: Pod\n"
+				  "metadata:\n"
+				  "  annotations:\n"
+				  "    note: 'a: b'\n"
+				  "    \"on\": \"true\"\n"
+				  "    v: \"1.20\"\n"
+				  "  creationTimestamp: \"2026-11-23T10:11:12Z\"\n"
+				  "  labels: {}\n"
+				  "  name: web\n"
+				  "spec:\n"
+				  "  containers:\n"
+				  "  - command:\n"
+				  "    - sh\n"
+				  "    - -c\n"
+				  "    - |\n"
+				  "      set -e\n"
+				  "      ls\n"
+				  "    env: []\n"
+				  "    image: x:1\n"
+				  "    name: c\n"
+				  "  hostNetwork: false\n"
+				  "  priority: 0\n"
+				  "status:\n"
+				  "  f: 1.5\n"
+				  "  message: \"\"\n"
+				  "  podIP: 10.0.0.1\n"
+				  "  x: null\n");
 }
 
 static void keys_are_in_kubectls_order(void **state)
 {
-	g_autofree char *text = written("{\"key10\":1,\"key2\":1,\"appVersion\":1,\"app.x\":1,\"app\":1,"
-	                                "\"b\":1,\"B\":1,\"_u\":1,\"10\":1,\"9\":1,\"key\":1}");
+	g_autofree char *text =
+	    written("{\"key10\":1,\"key2\":1,\"appVersion\":1,\"app.x\":1,\"app\":1,"
+		    "\"b\":1,\"B\":1,\"_u\":1,\"10\":1,\"9\":1,\"key\":1}");
 
 	(void)state;
 	assert_string_equal(text, "_u: 1\n\"9\": 1\n\"10\": 1\nB: 1\napp: 1\napp.x: 1\n"
-	                          "appVersion: 1\nb: 1\nkey: 1\nkey2: 1\nkey10: 1\n");
+				  "appVersion: 1\nb: 1\nkey: 1\nkey2: 1\nkey10: 1\n");
 }
 
 static void lone_values(void **state)
@@ -75,11 +78,20 @@ static void lone_values(void **state)
 		const char *json;
 		const char *yaml;
 	} cases[] = {
-	    {"1", "1\n"}, {"\"a\"", "a\n"}, {"\"1\"", "\"1\"\n"}, {"null", "null\n"}, {"{}", "{}\n"},
-	    {"[]", "[]\n"}, {"[[1],[]]", "- - 1\n- []\n"}, {"-1", "-1\n"},
-	    {"18446744073709551615", "18446744073709551615\n"}, {"\"1:30\"", "\"1:30\"\n"},
-	    {"\"80:80\"", "80:80\n"}, {"\"2024-01-02\"", "\"2024-01-02\"\n"},
-	    {"\"2024-01-02x\"", "2024-01-02x\n"}, {"\"1.2.3\"", "1.2.3\n"},
+	    {"1", "1\n"},
+	    {"\"a\"", "a\n"},
+	    {"\"1\"", "\"1\"\n"},
+	    {"null", "null\n"},
+	    {"{}", "{}\n"},
+	    {"[]", "[]\n"},
+	    {"[[1],[]]", "- - 1\n- []\n"},
+	    {"-1", "-1\n"},
+	    {"18446744073709551615", "18446744073709551615\n"},
+	    {"\"1:30\"", "\"1:30\"\n"},
+	    {"\"80:80\"", "80:80\n"},
+	    {"\"2024-01-02\"", "\"2024-01-02\"\n"},
+	    {"\"2024-01-02x\"", "2024-01-02x\n"},
+	    {"\"1.2.3\"", "1.2.3\n"},
 	};
 	g_autofree char *words = g_strnfill(300, 'a');
 	g_autofree char *json = NULL, *yaml = NULL, *line = NULL;
@@ -118,13 +130,13 @@ static const char *const nasty[] = {"", " ", "~", "y", "n", "Y", "N", "yes", "No
     "2024-01-02T03:04:05Z", "2001-12-14 21:59:43.10 -5", " lead", "trail ", "a: b", "a:", "a #c",
     "#c", "- x", "-", "--", "---", "...", "--- a", "? x", "?", ":", "::", ": a", "key: [v", "{",
     "}", "[", "]", "{a", "a,b", ",", "!x", "&a", "*a", "%x", "@x", "`x", "|", ">", "'", "\"",
-    "it's", "\"q\"", "\\", "a\\n", "multi\nline\n", "multi\nline", "\n", "\n\n", "\nx",
-    "x\n\n\n", " lead\nmulti", "\ttab\nx", "trail \nx", "x\n ", "x\n \n", "\n x", "#x\ny\n",
-    "- a\n- b\n", "---\n", "a\n---\nb\n", "...\n", "key: v\nk2: w\n", "tab\there", "\t",
-    "cr\r\nx", "\r", "é", "😀", "\xc2\x85", "a\xe2\x80\xa8x\ny", "\xef\xbb\xbfx",
-    "\xef\xbf\xbe", "\x07", "\x1b[0m", "\x7f", "=", "<<", "500m", "1Gi", "10.0.0.1",
-    "\xe2\x80\x8b", "a\xc2\xa0"
-                    "b",
+    "it's", "\"q\"", "\\", "a\\n", "multi\nline\n", "multi\nline", "\n", "\n\n", "\nx", "x\n\n\n",
+    " lead\nmulti", "\ttab\nx", "trail \nx", "x\n ", "x\n \n", "\n x", "#x\ny\n", "- a\n- b\n",
+    "---\n", "a\n---\nb\n", "...\n", "key: v\nk2: w\n", "tab\there", "\t", "cr\r\nx", "\r", "é",
+    "😀", "\xc2\x85", "a\xe2\x80\xa8x\ny", "\xef\xbb\xbfx", "\xef\xbf\xbe", "\x07", "\x1b[0m",
+    "\x7f", "=", "<<", "500m", "1Gi", "10.0.0.1", "\xe2\x80\x8b",
+    "a\xc2\xa0"
+    "b",
     "~x", "0.", "00", "+", "-0", "1,000", "0777", "9223372036854775808",
     "a very long line of many words that an emitter with a width would fold somewhere around "
     "here, which would change nothing but would be hard to read and to compare"};

@@ -41,8 +41,8 @@ static void write_pieces(struct http_exchange *exchange, const struct script_ste
 		http_exchange_write(exchange, step->pieces[i - 1], strlen(step->pieces[i - 1]));
 }
 
-static void play(struct script *script, struct http_exchange *exchange,
-    const struct script_step *step)
+static void play(
+    struct script *script, struct http_exchange *exchange, const struct script_step *step)
 {
 	const char *headers[] = {step->header, NULL};
 
@@ -68,9 +68,9 @@ static void on_complete(void *data, struct http_exchange *exchange)
 
 	g_async_queue_push(script->seen,
 	    g_strdup_printf("%s %s%s%s|%s|%s|%s|%s", http_exchange_method(exchange),
-	        http_exchange_path(exchange), *query == '\0' ? "" : "?", query,
-	        header_or_dash(exchange, "Accept"), header_or_dash(exchange, "Content-Type"),
-	        header_or_dash(exchange, "Authorization"), body->str));
+		http_exchange_path(exchange), *query == '\0' ? "" : "?", query,
+		header_or_dash(exchange, "Accept"), header_or_dash(exchange, "Content-Type"),
+		header_or_dash(exchange, "Authorization"), body->str));
 	if (script->next < script->n_steps)
 		play(script, exchange, &script->steps[script->next++]);
 	else
@@ -104,7 +104,8 @@ void script_set_token(struct script *script, const char *token)
 
 static struct kube_config *config_of(struct script *script)
 {
-	g_autofree char *text = g_strdup_printf("{\"current-context\":\"x\",\"contexts\":[{"
+	g_autofree char *text = g_strdup_printf(
+	    "{\"current-context\":\"x\",\"contexts\":[{"
 	    "\"name\":\"x\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}],\"clusters\":[{"
 	    "\"name\":\"c\",\"cluster\":{\"server\":\"http://127.0.0.1:%u/prefix\"}}],\"users\":[{"
 	    "\"name\":\"u\",\"user\":{\"tokenFile\":\"%s\"}}]}",
@@ -114,8 +115,8 @@ static struct kube_config *config_of(struct script *script)
 	return kube_config_parse(text, strlen(text), "/", &options, NULL);
 }
 
-struct script *script_new(const struct script_step *steps, guint n_steps,
-    const struct kube_client_options *options)
+struct script *script_new(
+    const struct script_step *steps, guint n_steps, const struct kube_client_options *options)
 {
 	static const struct http_server_ops ops = {
 	    .request = on_request, .body = on_body, .complete = on_complete, .closed = on_closed};

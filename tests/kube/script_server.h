@@ -19,10 +19,10 @@ enum step_end {
 
 struct script_step {
 	int status;
-	const char *header;      /* one extra header, or NULL */
-	const char *pieces[8];   /* each becomes one chunk */
+	const char *header;    /* one extra header, or NULL */
+	const char *pieces[8]; /* each becomes one chunk */
 	enum step_end end;
-	guint repeat_last_piece; /* how many more times: for bodies that are too large */
+	guint repeat_last_piece;    /* how many more times: for bodies that are too large */
 	void (*before)(void *data); /* on the loop, before the answer; NULL: nothing */
 };
 
@@ -44,8 +44,8 @@ struct script {
 };
 
 /* `options` may be NULL; observe and observe_data are the script's own. */
-struct script *script_new(const struct script_step *steps, guint n_steps,
-    const struct kube_client_options *options);
+struct script *script_new(
+    const struct script_step *steps, guint n_steps, const struct kube_client_options *options);
 void script_free(struct script *script);
 DEFINE_AUTO(script, script_free)
 

@@ -10,35 +10,35 @@
 
 #include <cmocka.h>
 
-#define TWO_CONTEXTS                                                                               \
-	"apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                     \
-	"contexts:\n"                                                                              \
-	"- {name: one, context: {cluster: c1, user: u1, namespace: ns1}}\n"                        \
-	"- {name: two, context: {cluster: c2, user: u2}}\n"                                        \
-	"clusters:\n"                                                                              \
-	"- {name: c1, cluster: {server: 'https://one:6443/'}}\n"                                   \
-	"- name: c2\n"                                                                             \
-	"  cluster: {server: 'https://two/k8s/c-1', insecure-skip-tls-verify: true,\n"             \
-	"    tls-server-name: inner, proxy-url: 'http://proxy:3128'}\n"                            \
-	"users:\n"                                                                                 \
-	"- {name: u1, user: {token: secret1}}\n"                                                   \
+#define TWO_CONTEXTS                                                                   \
+	"apiVersion: v1\nkind: Config\ncurrent-context: one\n"                         \
+	"contexts:\n"                                                                  \
+	"- {name: one, context: {cluster: c1, user: u1, namespace: ns1}}\n"            \
+	"- {name: two, context: {cluster: c2, user: u2}}\n"                            \
+	"clusters:\n"                                                                  \
+	"- {name: c1, cluster: {server: 'https://one:6443/'}}\n"                       \
+	"- name: c2\n"                                                                 \
+	"  cluster: {server: 'https://two/k8s/c-1', insecure-skip-tls-verify: true,\n" \
+	"    tls-server-name: inner, proxy-url: 'http://proxy:3128'}\n"                \
+	"users:\n"                                                                     \
+	"- {name: u1, user: {token: secret1}}\n"                                       \
 	"- {name: u2, user: {username: admin, password: 'pass:word'}}\n"
 
 /* One cluster and one user, which a test fills in. */
-#define ONE(cluster, user)                                                                         \
-	"current-context: x\n"                                                                     \
-	"contexts: [{name: x, context: {cluster: c, user: u}}]\n"                                  \
-	"clusters: [{name: c, cluster: {" cluster "}}]\n"                                          \
+#define ONE(cluster, user)                                        \
+	"current-context: x\n"                                    \
+	"contexts: [{name: x, context: {cluster: c, user: u}}]\n" \
+	"clusters: [{name: c, cluster: {" cluster "}}]\n"         \
 	"users: [{name: u, user: {" user "}}]\n"
 #define SERVER "server: 'https://s'"
 
-static struct kube_config *parse(const char *text, const struct kube_config_options *options,
-    GError **error)
+static struct kube_config *parse(
+    const char *text, const struct kube_config_options *options, GError **error)
 {
 	static const struct kube_config_options none;
 
-	return kube_config_parse(text, strlen(text), "/nonexistent",
-	    options == NULL ? &none : options, error);
+	return kube_config_parse(
+	    text, strlen(text), "/nonexistent", options == NULL ? &none : options, error);
 }
 
 static void takes_the_current_context(void **state)
@@ -93,8 +93,10 @@ static void options_override(void **state)
 static void decodes_data(void **state)
 {
 	/* "CA", "CERT" (folded over two lines), "KEY" */
-	AUTO(kube_config) config = parse(ONE(SERVER ", certificate-authority-data: Q0E=",
-	    "client-certificate-data: \"Q0V\n  SVA==\", client-key-data: S0VZ"), NULL, NULL);
+	AUTO(kube_config)
+	config = parse(ONE(SERVER ", certificate-authority-data: Q0E=",
+			   "client-certificate-data: \"Q0V\n  SVA==\", client-key-data: S0VZ"),
+	    NULL, NULL);
 	const struct http_tls *tls = kube_config_tls(config);
 	g_autofree char *authorization = kube_config_authorization(config);
 
@@ -117,39 +119,41 @@ static void says_what_is_wrong(void **state)
 	    {TWO_CONTEXTS, "x", "context \"x\" not in the kubeconfig; there are: one, two"},
 	    {"contexts: 5", "x", "there are: none"},
 	    {ONE("", ""), NULL, "server of cluster \"c\" in the kubeconfig is missing"},
-	    {ONE("server: 'ftp://x'", ""), NULL, "server of cluster \"c\" in the kubeconfig: the "
-	                                         "server's address is no https://"},
+	    {ONE("server: 'ftp://x'", ""), NULL,
+		"server of cluster \"c\" in the kubeconfig: the "
+		"server's address is no https://"},
 	    {ONE("server: 'no url'", ""), NULL, "is no https://"},
 	    {ONE("server: 'https://user:pass@x'", ""), NULL, "is no https://"},
 	    {ONE("server: 'https://x?a=b'", ""), NULL, "is no https://"},
 	    {ONE(SERVER ", certificate-authority-data: 'Q0E'", ""), NULL,
-	        "certificate-authority-data of cluster \"c\" in the kubeconfig is no base64"},
+		"certificate-authority-data of cluster \"c\" in the kubeconfig is no base64"},
 	    {ONE(SERVER ", certificate-authority-data: 'Q0E*'", ""), NULL, "is no base64"},
 	    {ONE(SERVER ", certificate-authority-data: 'Q==A'", ""), NULL, "is no base64"},
 	    {ONE(SERVER ", certificate-authority-data: '===='", ""), NULL, "is no base64"},
 	    {ONE(SERVER ", certificate-authority: ca.pem", ""), NULL,
-	        "certificate-authority of cluster \"c\" in the kubeconfig: cannot read "
-	        "/nonexistent/ca.pem: "},
+		"certificate-authority of cluster \"c\" in the kubeconfig: cannot read "
+		"/nonexistent/ca.pem: "},
 	    {ONE(SERVER ", certificate-authority: /dev/zero", ""), NULL,
-	        "names something that is no file"},
+		"names something that is no file"},
 	    {ONE(SERVER, "tokenFile: /dev/zero"), NULL, "names something that is no file"},
 	    {ONE(SERVER, "tokenFile: t"), NULL,
-	        "tokenFile of user \"u\" in the kubeconfig: cannot read /nonexistent/t: "},
+		"tokenFile of user \"u\" in the kubeconfig: cannot read /nonexistent/t: "},
 	    {ONE(SERVER ", insecure-skip-tls-verify: true, certificate-authority-data: Q0E=", ""),
-	        NULL, "contradicts its certificate-authority"},
+		NULL, "contradicts its certificate-authority"},
 	    {ONE(SERVER, "client-certificate-data: Q0E="), NULL,
-	        "client-key of user \"u\" in the kubeconfig is missing"},
+		"client-key of user \"u\" in the kubeconfig is missing"},
 	    {ONE(SERVER, "client-key-data: Q0E="), NULL, "client-certificate of user \"u\""},
 	    {ONE(SERVER, "exec: {command: aws}"), NULL,
-	        "exec of user \"u\" in the kubeconfig is a credential plugin"},
+		"exec of user \"u\" in the kubeconfig is a credential plugin"},
 	    {ONE(SERVER, "auth-provider: {name: gcp}"), NULL, "auth-provider of user \"u\""},
 	    {ONE(SERVER, "token: t, as: root"), NULL, "(impersonation) is not supported"},
-	    {ONE(SERVER, "token: \"a\\nb: c\""), NULL, "token of user \"u\" in the kubeconfig "
-	                                               "contains control characters"},
+	    {ONE(SERVER, "token: \"a\\nb: c\""), NULL,
+		"token of user \"u\" in the kubeconfig "
+		"contains control characters"},
 	    {"current-context: x\ncontexts: [{name: x, context: {cluster: c}}]", NULL,
-	        "context \"x\" in the kubeconfig names cluster \"c\", which is not there"},
+		"context \"x\" in the kubeconfig names cluster \"c\", which is not there"},
 	    {"current-context: x\ncontexts: [{name: x, context: {}}]", NULL,
-	        "context \"x\" in the kubeconfig names no cluster"},
+		"context \"x\" in the kubeconfig names no cluster"},
 	    {"current-context: x\ncontexts: [{name: x}]", NULL, "names no cluster"},
 	};
 
@@ -298,7 +302,7 @@ static void names_missing_files(void **state)
 	assert_null(kube_config_load(&options, &none));
 	assert_true(kube_error_is(none, KUBE_ERROR_CONFIG));
 	assert_string_equal(none->message, "no kubeconfig: neither --kubeconfig, $KUBECONFIG nor "
-	                                   "~/.kube/config; pass --kubeconfig FILE");
+					   "~/.kube/config; pass --kubeconfig FILE");
 	g_setenv("KUBECONFIG", "/nonexistent/a:/nonexistent/b", TRUE);
 	assert_null(kube_config_load(&options, &environment));
 	assert_non_null(strstr(environment->message, "names \"/nonexistent/a:/nonexistent/b\""));
@@ -394,8 +398,8 @@ int main(void)
 	    cmocka_unit_test(says_what_is_wrong),
 	    cmocka_unit_test(keeps_secrets_out_of_errors),
 	    cmocka_unit_test_setup_teardown(merges_files, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(the_option_goes_before_the_environment, set_up,
-	        tear_down),
+	    cmocka_unit_test_setup_teardown(
+		the_option_goes_before_the_environment, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(names_missing_files, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(reads_tokens_again, set_up, tear_down),
 	    cmocka_unit_test(a_token_stands_in_for_its_file),

@@ -9,12 +9,12 @@
 
 #include <cmocka.h>
 
-#define POD                                                                                        \
-	"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"phi-0\","                \
-	"\"namespace\":\"default\",\"uid\":\"u1\",\"resourceVersion\":\"42\",\"generation\":7,"    \
-	"\"managedFields\":[{\"manager\":\"x\"}],\"annotations\":{\"keep\":\"1\","                 \
-	"\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\"},"                            \
-	"\"ownerReferences\":[{\"uid\":\"o0\",\"controller\":false},"                              \
+#define POD                                                                                     \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"phi-0\","             \
+	"\"namespace\":\"default\",\"uid\":\"u1\",\"resourceVersion\":\"42\",\"generation\":7," \
+	"\"managedFields\":[{\"manager\":\"x\"}],\"annotations\":{\"keep\":\"1\","              \
+	"\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\"},"                         \
+	"\"ownerReferences\":[{\"uid\":\"o0\",\"controller\":false},"                           \
 	"{\"uid\":\"o1\",\"controller\":true}]},\"spec\":{\"x\":1.50},\"status\":{\"y\":2}}"
 
 static struct kube_object *object_of(const char *text, kube_prune_fn prune)
@@ -95,10 +95,14 @@ static void refuses_nameless(void **state)
 
 static void survives_odd_metadata(void **state)
 {
-	AUTO(kube_object) object = object_of("{\"metadata\":{\"name\":\"a\",\"annotations\":null,"
-	    "\"ownerReferences\":{\"uid\":1},\"uid\":9,\"generation\":\"x\"}}", NULL);
-	AUTO(kube_object) owned = object_of("{\"metadata\":{\"name\":\"a\",\"annotations\":[],"
-	    "\"ownerReferences\":[1,{\"controller\":true}]}}", NULL);
+	AUTO(kube_object)
+	object = object_of("{\"metadata\":{\"name\":\"a\",\"annotations\":null,"
+			   "\"ownerReferences\":{\"uid\":1},\"uid\":9,\"generation\":\"x\"}}",
+	    NULL);
+	AUTO(kube_object)
+	owned = object_of("{\"metadata\":{\"name\":\"a\",\"annotations\":[],"
+			  "\"ownerReferences\":[1,{\"controller\":true}]}}",
+	    NULL);
 
 	(void)state;
 	assert_string_equal(object->uid, "");

@@ -12,7 +12,7 @@
 
 #define POD "{\"metadata\":{\"name\":\"phi\"}}"
 #define JSON "application/json"
-#define STATUS(code, reason)                                                                       \
+#define STATUS(code, reason) \
 	"{\"kind\":\"Status\",\"code\":" code ",\"reason\":\"" reason "\",\"message\":\"why\"}"
 
 static struct script *play(const struct script_step *steps, guint n_steps)
@@ -27,14 +27,14 @@ static void gets(void **state)
 	    {.status = 200, .pieces = {"{\"metadata\":{\"na", "me\":\"phi\"}}"}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 	g_autoptr(GError) error = NULL;
-	g_autoptr(yyjson_doc) doc = kube_get(script->client, &KUBE_DEPLOYMENTS, "de/fault", "phi",
-	    &error);
+	g_autoptr(yyjson_doc) doc =
+	    kube_get(script->client, &KUBE_DEPLOYMENTS, "de/fault", "phi", &error);
 
 	(void)state;
 	assert_null(error);
 	assert_string_equal(json_str(yyjson_doc_get_root(doc), "metadata", "name", NULL), "phi");
-	script_expect_seen(script, "GET /prefix/apis/apps/v1/namespaces/de%2Ffault/deployments/phi|"
-	                           JSON "|-|Bearer t1|");
+	script_expect_seen(script,
+	    "GET /prefix/apis/apps/v1/namespaces/de%2Ffault/deployments/phi|" JSON "|-|Bearer t1|");
 	script_expect_event(script, "get deployments 200");
 	script_expect_quiet(script);
 }
@@ -43,13 +43,13 @@ static void lists_one_page(void **state)
 {
 	static const struct script_step steps[] = {{.status = 200, .pieces = {"{\"items\":[]}"}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
-	g_autoptr(yyjson_doc) doc = kube_list(script->client, &KUBE_NODES, NULL,
-	    "labelSelector=a%3Db", NULL);
+	g_autoptr(yyjson_doc) doc =
+	    kube_list(script->client, &KUBE_NODES, NULL, "labelSelector=a%3Db", NULL);
 
 	(void)state;
 	assert_non_null(doc);
-	script_expect_seen(script, "GET /prefix/api/v1/nodes?labelSelector=a%3Db|" JSON
-	                           "|-|Bearer t1|");
+	script_expect_seen(
+	    script, "GET /prefix/api/v1/nodes?labelSelector=a%3Db|" JSON "|-|Bearer t1|");
 }
 
 static void writes(void **state)
@@ -60,14 +60,14 @@ static void writes(void **state)
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 	struct kube_client *client = script->client;
 	g_autoptr(yyjson_doc) created = kube_create(client, &KUBE_PODS, "a", "{1}", 3, NULL);
-	g_autoptr(yyjson_doc) updated = kube_update(client, &KUBE_PODS, "a", "b", "status", "{2}",
-	    3, NULL);
-	g_autoptr(yyjson_doc) applied = kube_apply(client, &KUBE_PODS, "a", "b", NULL, "{3}", 3,
-	    TRUE, NULL);
-	g_autoptr(yyjson_doc) gentle = kube_apply(client, &KUBE_PODS, "a", "b", "status", "{4}", 3,
-	    FALSE, NULL);
-	g_autoptr(yyjson_doc) patched = kube_patch_merge(client, &KUBE_PODS, "a", "b", NULL, "{5}",
-	    3, NULL);
+	g_autoptr(yyjson_doc) updated =
+	    kube_update(client, &KUBE_PODS, "a", "b", "status", "{2}", 3, NULL);
+	g_autoptr(yyjson_doc) applied =
+	    kube_apply(client, &KUBE_PODS, "a", "b", NULL, "{3}", 3, TRUE, NULL);
+	g_autoptr(yyjson_doc) gentle =
+	    kube_apply(client, &KUBE_PODS, "a", "b", "status", "{4}", 3, FALSE, NULL);
+	g_autoptr(yyjson_doc) patched =
+	    kube_patch_merge(client, &KUBE_PODS, "a", "b", NULL, "{5}", 3, NULL);
 
 	(void)state;
 	assert_non_null(created);
@@ -76,16 +76,16 @@ static void writes(void **state)
 	assert_non_null(gentle);
 	assert_non_null(patched);
 #define PODS "/prefix/api/v1/namespaces/a/pods"
-	script_expect_seen(script, "POST " PODS "?fieldManager=a%20test|" JSON "|" JSON
-	                           "|Bearer t1|{1}");
-	script_expect_seen(script, "PUT " PODS "/b/status?fieldManager=a%20test|" JSON "|" JSON
-	                           "|Bearer t1|{2}");
+	script_expect_seen(
+	    script, "POST " PODS "?fieldManager=a%20test|" JSON "|" JSON "|Bearer t1|{1}");
+	script_expect_seen(
+	    script, "PUT " PODS "/b/status?fieldManager=a%20test|" JSON "|" JSON "|Bearer t1|{2}");
 	script_expect_seen(script, "PATCH " PODS "/b?fieldManager=a%20test&force=true|" JSON
-	                           "|application/apply-patch+yaml|Bearer t1|{3}");
+				   "|application/apply-patch+yaml|Bearer t1|{3}");
 	script_expect_seen(script, "PATCH " PODS "/b/status?fieldManager=a%20test&force=false|" JSON
-	                           "|application/apply-patch+yaml|Bearer t1|{4}");
+				   "|application/apply-patch+yaml|Bearer t1|{4}");
 	script_expect_seen(script, "PATCH " PODS "/b?fieldManager=a%20test|" JSON
-	                           "|application/merge-patch+json|Bearer t1|{5}");
+				   "|application/merge-patch+json|Bearer t1|{5}");
 	script_expect_event(script, "create pods 201");
 	script_expect_event(script, "update pods 200");
 	script_expect_event(script, "apply pods 200");
@@ -119,8 +119,8 @@ static void deletes(void **state)
 
 static void gets_raw(void **state)
 {
-	static const struct script_step steps[] = {{.status = 200, .pieces = {"ok"}},
-	    {.status = 500, .pieces = {"[-]etcd failed"}}};
+	static const struct script_step steps[] = {
+	    {.status = 200, .pieces = {"ok"}}, {.status = 500, .pieces = {"[-]etcd failed"}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 	g_autoptr(GError) error = NULL;
 	g_autofree char *ready = kube_get_raw(script->client, "/readyz", NULL);
@@ -149,8 +149,7 @@ static void prefixes_errors(void **state)
 {
 	static const struct script_step steps[] = {
 	    {.status = 404, .pieces = {STATUS("404", "NotFound")}},
-	    {.status = 200, .pieces = {"<html>"}},
-	    {.status = 503, .pieces = {"busy"}},
+	    {.status = 200, .pieces = {"<html>"}}, {.status = 503, .pieces = {"busy"}},
 	    {.status = 302, .header = "Location: http://127.0.0.1:1/", .pieces = {""}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 
@@ -182,15 +181,15 @@ static void waits_when_asked(void **state)
 	    {.status = 200, .pieces = {POD}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 	g_autoptr(GError) error = NULL;
-	g_autoptr(yyjson_doc) doc = kube_apply(script->client, &KUBE_PODS, "a", "b", NULL, "{}", 2,
-	    TRUE, &error);
+	g_autoptr(yyjson_doc) doc =
+	    kube_apply(script->client, &KUBE_PODS, "a", "b", NULL, "{}", 2, TRUE, &error);
 
 	(void)state;
 	assert_null(error);
 	assert_non_null(doc);
 	for (guint i = 0; i < 3; i++)
 		script_expect_seen(script, "PATCH " PODS "/b?fieldManager=a%20test&force=true|" JSON
-		                           "|application/apply-patch+yaml|Bearer t1|{}");
+					   "|application/apply-patch+yaml|Bearer t1|{}");
 	script_expect_event(script, "apply pods 429");
 	script_expect_event(script, "apply pods 503");
 	script_expect_event(script, "apply pods 200");
@@ -200,8 +199,9 @@ static void does_not_wait_past_the_deadline(void **state)
 {
 	static const struct script_step steps[] = {
 	    {.status = 429, .header = "Retry-After: 3600", .pieces = {STATUS("429", "TooMany")}},
-	    {.status = 429, .header = "Retry-After: Mon, 23 Nov 2026 10:00:00 GMT",
-	        .pieces = {STATUS("429", "TooMany")}},
+	    {.status = 429,
+		.header = "Retry-After: Mon, 23 Nov 2026 10:00:00 GMT",
+		.pieces = {STATUS("429", "TooMany")}},
 	    {.status = 500, .header = "Retry-After: 0", .pieces = {STATUS("500", "x")}}};
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 
@@ -242,8 +242,8 @@ static void refuses_huge_answers(void **state)
 	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
 
 	(void)state;
-	expect_failure(script, KUBE_ERROR_INVALID,
-	    "get pods v1 a/b: the answer is larger than 64 MiB");
+	expect_failure(
+	    script, KUBE_ERROR_INVALID, "get pods v1 a/b: the answer is larger than 64 MiB");
 }
 
 static void gives_up_on_a_silent_server(void **state)
@@ -284,8 +284,7 @@ static void queues_above_the_cap(void **state)
 {
 	static const struct script_step steps[] = {
 	    {.status = 200, .pieces = {POD}, .end = STEP_HOLD},
-	    {.status = 200, .pieces = {POD}, .end = STEP_HOLD},
-	    {.status = 200, .pieces = {POD}}};
+	    {.status = 200, .pieces = {POD}, .end = STEP_HOLD}, {.status = 200, .pieces = {POD}}};
 	struct kube_client_options options = {.max_in_flight = 2};
 	AUTO(script) script = script_new(steps, G_N_ELEMENTS(steps), &options);
 	struct counts counts = {.client = script->client};

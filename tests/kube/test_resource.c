@@ -17,27 +17,25 @@ static void builds_paths(void **state)
 	    {&KUBE_PODS, "default", "phi", NULL, "/api/v1/namespaces/default/pods/phi"},
 	    {&KUBE_PODS, NULL, NULL, NULL, "/api/v1/pods"},
 	    {&KUBE_PODS, "default", NULL, NULL, "/api/v1/namespaces/default/pods"},
-	    {&KUBE_PODS, "default", "phi", "status",
-	        "/api/v1/namespaces/default/pods/phi/status"},
+	    {&KUBE_PODS, "default", "phi", "status", "/api/v1/namespaces/default/pods/phi/status"},
 	    /* A subresource of a collection does not exist. */
 	    {&KUBE_PODS, "default", NULL, "status", "/api/v1/namespaces/default/pods"},
 	    {&KUBE_NODES, NULL, "node1", NULL, "/api/v1/nodes/node1"},
 	    /* Cluster-scoped: a namespace makes no difference. */
 	    {&KUBE_NODES, "default", "node1", NULL, "/api/v1/nodes/node1"},
 	    {&KUBE_DEPLOYMENTS, "a", "b", "scale",
-	        "/apis/apps/v1/namespaces/a/deployments/b/scale"},
+		"/apis/apps/v1/namespaces/a/deployments/b/scale"},
 	    {&KUBE_ENDPOINTSLICES, "a", NULL, NULL,
-	        "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices"},
+		"/apis/discovery.k8s.io/v1/namespaces/a/endpointslices"},
 	    {&KUBE_LEASES, "a", "b", NULL, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b"},
-	    {&KUBE_PODS, "a/../b", "x?y#z", NULL,
-	        "/api/v1/namespaces/a%2F..%2Fb/pods/x%3Fy%23z"},
+	    {&KUBE_PODS, "a/../b", "x?y#z", NULL, "/api/v1/namespaces/a%2F..%2Fb/pods/x%3Fy%23z"},
 	    {&KUBE_PODS, "a", "50%", NULL, "/api/v1/namespaces/a/pods/50%25"},
 	};
 
 	(void)state;
 	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autofree char *path = kube_resource_path(cases[i].resource, cases[i].namespace,
-		    cases[i].name, cases[i].subresource);
+		g_autofree char *path = kube_resource_path(
+		    cases[i].resource, cases[i].namespace, cases[i].name, cases[i].subresource);
 
 		assert_string_equal(path, cases[i].path);
 	}
@@ -61,7 +59,7 @@ static void describes_requests(void **state)
 	} cases[] = {
 	    {&KUBE_DEPLOYMENTS, "default", "phi", NULL, "get deployments apps/v1 default/phi"},
 	    {&KUBE_DEPLOYMENTS, "default", "phi", "status",
-	        "get deployments apps/v1 default/phi/status"},
+		"get deployments apps/v1 default/phi/status"},
 	    {&KUBE_PODS, NULL, NULL, NULL, "get pods v1"},
 	    {&KUBE_PODS, "a", NULL, NULL, "get pods v1 a"},
 	    {&KUBE_NODES, NULL, "n", NULL, "get nodes v1 n"},

@@ -11,11 +11,10 @@
 
 #define HEADERS "|application/json|-|Bearer t1|"
 #define NAMED(name) "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" name "\"}}"
-#define PAGE(next, items)                                                                          \
-	"{\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"" next                           \
-	"\"},\"items\":[" items "]}"
-#define STATUS(code, message)                                                                      \
-	"{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" message "\"}"
+#define PAGE(next, items)                                                                        \
+	"{\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"" next "\"},\"items\":[" items \
+	"]}"
+#define STATUS(code, message) "{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" message "\"}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
 
 /* A list or watch in a script; its callbacks say what they got. */
@@ -65,8 +64,8 @@ static void start_list(void *data)
 	static const struct kube_list_ops ops = {on_item, on_list_done};
 	struct stream *stream = data;
 
-	stream->list = kube_list_start(stream->script->client, &KUBE_PODS, NULL, "app=phi", "0",
-	    &ops, stream);
+	stream->list =
+	    kube_list_start(stream->script->client, &KUBE_PODS, NULL, "app=phi", "0", &ops, stream);
 }
 
 static void cancel_list(void *data)
@@ -134,8 +133,8 @@ static void a_list_can_expire(void **state)
 
 static void a_list_can_be_nonsense(void **state)
 {
-	static const char *const bodies[] = {"<html>", "{\"items\":[]}", "[]",
-	    "{\"metadata\":{},\"items\":5}"};
+	static const char *const bodies[] = {
+	    "<html>", "{\"items\":[]}", "[]", "{\"metadata\":{},\"items\":5}"};
 
 	(void)state;
 	for (gsize i = 0; i < G_N_ELEMENTS(bodies); i++) {
@@ -207,8 +206,8 @@ static void start_watch(void *data)
 	static const struct kube_watch_ops ops = {on_established, on_event, on_watch_done};
 	struct stream *stream = data;
 
-	stream->watch = kube_watch_start(stream->script->client, &KUBE_PODS, "a", "app=phi", "41",
-	    300, &ops, stream);
+	stream->watch = kube_watch_start(
+	    stream->script->client, &KUBE_PODS, "a", "app=phi", "41", 300, &ops, stream);
 }
 
 static void stop_watch(void *data)
@@ -218,8 +217,8 @@ static void stop_watch(void *data)
 	kube_watch_stop(stream->watch);
 }
 
-#define WATCH                                                                                      \
-	"GET /prefix/api/v1/namespaces/a/pods?watch=true&allowWatchBookmarks=true"                 \
+#define WATCH                                                                      \
+	"GET /prefix/api/v1/namespaces/a/pods?watch=true&allowWatchBookmarks=true" \
 	"&timeoutSeconds=300&resourceVersion=41&labelSelector=app%3Dphi"
 
 /* Plays one step and expects the events, the last of which is done. */
@@ -239,56 +238,58 @@ static void watches(void **state)
 {
 	/* Events are split between and within chunks. */
 	static const struct script_step step = {.status = 200,
-	    .pieces = {EVENT("ADDED", NAMED("42")) "{\"type\":\"MODI", "FIED\",\"object\":",
-	        NAMED("43") "}", "\n" EVENT("BOOKMARK", NAMED("44")),
-	        EVENT("DELETED", NAMED("45"))}};
+	    .pieces = {EVENT("ADDED", NAMED("42")) "{\"type\":\"MODI",
+		"FIED\",\"object\":", NAMED("43") "}", "\n" EVENT("BOOKMARK", NAMED("44")),
+		EVENT("DELETED", NAMED("45"))}};
 
 	(void)state;
 	expect_watch(&step, (const char *const[]){"established", "added 42", "modified 43",
-	                        "bookmark 44", "deleted 45", "done", NULL});
+				"bookmark 44", "deleted 45", "done", NULL});
 }
 
 static void a_watch_can_fail_in_the_middle(void **state)
 {
 	static const struct script_step gone = {.status = 200,
 	    .pieces = {EVENT("ADDED", NAMED("42")) EVENT("ERROR", STATUS("410", "too old"))
-	            EVENT("ADDED", NAMED("43"))}, .end = STEP_HOLD};
-	static const struct script_step half = {.status = 200,
-	    .pieces = {EVENT("ADDED", NAMED("42")), "{\"type\":"}};
-	static const struct script_step odd = {.status = 200,
-	    .pieces = {EVENT("WHAT", NAMED("42"))}, .end = STEP_HOLD};
+		    EVENT("ADDED", NAMED("43"))},
+	    .end = STEP_HOLD};
+	static const struct script_step half = {
+	    .status = 200, .pieces = {EVENT("ADDED", NAMED("42")), "{\"type\":"}};
+	static const struct script_step odd = {
+	    .status = 200, .pieces = {EVENT("WHAT", NAMED("42"))}, .end = STEP_HOLD};
 
 	(void)state;
 	expect_watch(&gone, (const char *const[]){"established", "added 42",
-	                        "done GONE watch pods v1 a: too old", NULL});
+				"done GONE watch pods v1 a: too old", NULL});
 	expect_watch(&half, (const char *const[]){"established", "added 42",
-	                        "done RETRY watch pods v1 a: the stream ended in the middle of an "
-	                        "event", NULL});
+				"done RETRY watch pods v1 a: the stream ended in the middle of an "
+				"event",
+				NULL});
 	expect_watch(&odd, (const char *const[]){"established",
-	                       "done RETRY watch pods v1 a: a watch event has no known type or no "
-	                       "object", NULL});
+			       "done RETRY watch pods v1 a: a watch event has no known type or no "
+			       "object",
+			       NULL});
 }
 
 static void a_watch_can_be_refused(void **state)
 {
-	static const struct script_step expired = {.status = 410,
-	    .pieces = {STATUS("410", "too old")}};
+	static const struct script_step expired = {
+	    .status = 410, .pieces = {STATUS("410", "too old")}};
 	static const struct script_step denied = {.status = 403, .pieces = {STATUS("403", "no")}};
-	static const struct script_step busy = {.status = 429, .header = "Retry-After: 1",
-	    .pieces = {"later"}};
+	static const struct script_step busy = {
+	    .status = 429, .header = "Retry-After: 1", .pieces = {"later"}};
 
 	(void)state;
-	expect_watch(&expired,
-	    (const char *const[]){"done GONE watch pods v1 a: too old", NULL});
+	expect_watch(&expired, (const char *const[]){"done GONE watch pods v1 a: too old", NULL});
 	expect_watch(&denied, (const char *const[]){"done DENIED watch pods v1 a: no", NULL});
-	expect_watch(&busy,
-	    (const char *const[]){"done RETRY watch pods v1 a: HTTP 429: later", NULL});
+	expect_watch(
+	    &busy, (const char *const[]){"done RETRY watch pods v1 a: HTTP 429: later", NULL});
 }
 
 static void a_watch_can_be_cut(void **state)
 {
-	static const struct script_step step = {.status = 200,
-	    .pieces = {EVENT("ADDED", NAMED("42"))}, .end = STEP_ABORT};
+	static const struct script_step step = {
+	    .status = 200, .pieces = {EVENT("ADDED", NAMED("42"))}, .end = STEP_ABORT};
 	AUTO(script) script = script_new(&step, 1, NULL);
 	struct stream stream = {.script = script};
 	g_autofree char *last = NULL;
@@ -310,9 +311,9 @@ static void a_watch_event_has_a_limit(void **state)
 	    .status = 200, .pieces = {piece}, .repeat_last_piece = 4, .end = STEP_HOLD};
 
 	(void)state;
-	expect_watch(&step, (const char *const[]){"established",
-	                        "done RETRY watch pods v1 a: a watch event is larger than 4 MiB",
-	                        NULL});
+	expect_watch(
+	    &step, (const char *const[]){"established",
+		       "done RETRY watch pods v1 a: a watch event is larger than 4 MiB", NULL});
 }
 
 static void rotate(void *data)
@@ -419,8 +420,8 @@ static void closing_the_client_ends_all(void **state)
 	script_on_loop(script, start_list, &list);
 	script_on_loop(script, start_list, &queued);
 	script_expect_seen(script, FIRST);
-	script_on_loop(script, (void (*)(void *))kube_client_free,
-	    g_steal_pointer(&script->client));
+	script_on_loop(
+	    script, (void (*)(void *))kube_client_free, g_steal_pointer(&script->client));
 	script_expect_event(script, "done CANCELLED list pods v1: the client was closed");
 	script_expect_event(script, "done CANCELLED list pods v1: the client was closed");
 	script_expect_event(script, "done CANCELLED watch pods v1 a: the client was closed");

@@ -17,13 +17,13 @@ static void reads_events(void **state)
 		const char *version;
 	} cases[] = {
 	    {"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\"}}}",
-	        KUBE_EVENT_ADDED, "1"},
+		KUBE_EVENT_ADDED, "1"},
 	    {"{\"object\":{\"metadata\":{\"resourceVersion\":\"2\"}},\"type\":\"MODIFIED\"}",
-	        KUBE_EVENT_MODIFIED, "2"},
+		KUBE_EVENT_MODIFIED, "2"},
 	    {"{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"resourceVersion\":\"3\"}}}\n",
-	        KUBE_EVENT_DELETED, "3"},
+		KUBE_EVENT_DELETED, "3"},
 	    {"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"4\"}}}",
-	        KUBE_EVENT_BOOKMARK, "4"},
+		KUBE_EVENT_BOOKMARK, "4"},
 	};
 
 	(void)state;
@@ -31,14 +31,14 @@ static void reads_events(void **state)
 		enum kube_event_type type;
 		yyjson_val *object;
 		g_autoptr(GError) error = NULL;
-		g_autoptr(yyjson_doc) doc = kube_watch_parse(cases[i].line, strlen(cases[i].line),
-		    &type, &object, &error);
+		g_autoptr(yyjson_doc) doc =
+		    kube_watch_parse(cases[i].line, strlen(cases[i].line), &type, &object, &error);
 
 		assert_null(error);
 		assert_non_null(doc);
 		assert_int_equal(type, cases[i].type);
-		assert_string_equal(json_str(object, "metadata", "resourceVersion", NULL),
-		    cases[i].version);
+		assert_string_equal(
+		    json_str(object, "metadata", "resourceVersion", NULL), cases[i].version);
 	}
 }
 
@@ -67,11 +67,12 @@ static void turns_error_events_into_errors(void **state)
 	} cases[] = {
 	    {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,"
 	     "\"reason\":\"Expired\",\"message\":\"too old resource version\"}}",
-	        KUBE_ERROR_GONE, "too old resource version"},
+		KUBE_ERROR_GONE, "too old resource version"},
 	    {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,"
-	     "\"message\":\"etcd\"}}", KUBE_ERROR_RETRY, "etcd"},
-	    {"{\"type\":\"ERROR\",\"object\":{\"code\":403,\"message\":\"no\"}}",
-	        KUBE_ERROR_DENIED, "no"},
+	     "\"message\":\"etcd\"}}",
+		KUBE_ERROR_RETRY, "etcd"},
+	    {"{\"type\":\"ERROR\",\"object\":{\"code\":403,\"message\":\"no\"}}", KUBE_ERROR_DENIED,
+		"no"},
 	    {"{\"type\":\"ERROR\"}", KUBE_ERROR_RETRY, "HTTP 500"},
 	    {"{\"type\":\"ERROR\",\"object\":{\"code\":-5}}", KUBE_ERROR_INVALID, "HTTP 0"},
 	};

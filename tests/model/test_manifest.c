@@ -14,7 +14,7 @@
 #define D2 "sha256:" HEX16 HEX16 HEX16 "0000000000000000"
 #define D3 "sha256:" HEX16 HEX16 HEX16 "ffffffffffffffff"
 #define BLOB(digest, size) "{\"mediaType\":\"m\",\"digest\":\"" digest "\",\"size\":" size "}"
-#define MANIFEST(config, layers)                                                                   \
+#define MANIFEST(config, layers) \
 	"{\"schemaVersion\":2,\"config\":" config ",\"layers\":[" layers "]}"
 
 static struct manifest *parse(const char *text, GError **error)
@@ -25,8 +25,9 @@ static struct manifest *parse(const char *text, GError **error)
 static void reads_an_ollama_manifest(void **state)
 {
 	g_autoptr(GError) error = NULL;
-	AUTO(manifest) manifest = parse(
-	    MANIFEST(BLOB(D1, "485"), BLOB(D2, "98305432") "," BLOB(D3, "68")), &error);
+	AUTO(manifest)
+	manifest =
+	    parse(MANIFEST(BLOB(D1, "485"), BLOB(D2, "98305432") "," BLOB(D3, "68")), &error);
 
 	(void)state;
 	assert_null(error);
@@ -43,8 +44,8 @@ static void reads_an_ollama_manifest(void **state)
 static void knows_its_own_digest(void **state)
 {
 	AUTO(manifest) manifest = parse(MANIFEST(BLOB(D1, "1"), BLOB(D2, "2")), NULL);
-	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256,
-	    MANIFEST(BLOB(D1, "1"), BLOB(D2, "2")), -1);
+	g_autofree char *sum = g_compute_checksum_for_string(
+	    G_CHECKSUM_SHA256, MANIFEST(BLOB(D1, "1"), BLOB(D2, "2")), -1);
 
 	(void)state;
 	assert_true(g_str_has_suffix(manifest->digest, sum));
@@ -53,8 +54,10 @@ static void knows_its_own_digest(void **state)
 
 static void keeps_a_repeated_layer_once(void **state)
 {
-	AUTO(manifest) manifest = parse(MANIFEST(BLOB(D1, "10"),
-	    BLOB(D2, "5") "," BLOB(D2, "5") "," BLOB(D1, "10") "," BLOB(D1, "10")), NULL);
+	AUTO(manifest)
+	manifest = parse(MANIFEST(BLOB(D1, "10"),
+			     BLOB(D2, "5") "," BLOB(D2, "5") "," BLOB(D1, "10") "," BLOB(D1, "10")),
+	    NULL);
 
 	(void)state;
 	assert_non_null(manifest);
@@ -66,29 +69,29 @@ static void keeps_a_repeated_layer_once(void **state)
 static void refuses(void **state)
 {
 	static const char *const CASES[][2] = {
-		{"", "no JSON"},
-		{"<html>", "no JSON"},
-		{"{}", "no manifest of an Ollama model"},
-		{"[]", "no manifest of an Ollama model"},
-		{"{\"config\":{},\"layers\":{}}", "no manifest of an Ollama model"},
-		{MANIFEST("[]", BLOB(D1, "1")), "no manifest of an Ollama model"},
-		{MANIFEST(BLOB(D1, "1"), ""), "0 layers"},
-		{MANIFEST("{}", BLOB(D1, "1")), "config has no digest"},
-		{MANIFEST(BLOB(D1, "1"), "7"), "layer has no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB("sha256:../../../etc/passwd", "1")), "no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB("../..", "1")), "no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB("sha512:" HEX16 HEX16 HEX16 HEX16, "1")), "no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2 "0", "1")), "no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB("sha256:" HEX16 HEX16 HEX16 "0123456789ABCDEF", "1")),
-		    "no digest"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "-1")), "no usable size"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "1.5")), "no usable size"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "\"1\"")), "no usable size"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "18446744073709551615")), "no usable size"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "9223372036854775807")), "no usable size"},
-		{MANIFEST(BLOB(D1, "4611686018427387904"), BLOB(D2, "1")), "more than any disk"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D2, "1") "," BLOB(D2, "2")), "two sizes"},
-		{MANIFEST(BLOB(D1, "1"), BLOB(D1, "2")), "two sizes"},
+	    {"", "no JSON"},
+	    {"<html>", "no JSON"},
+	    {"{}", "no manifest of an Ollama model"},
+	    {"[]", "no manifest of an Ollama model"},
+	    {"{\"config\":{},\"layers\":{}}", "no manifest of an Ollama model"},
+	    {MANIFEST("[]", BLOB(D1, "1")), "no manifest of an Ollama model"},
+	    {MANIFEST(BLOB(D1, "1"), ""), "0 layers"},
+	    {MANIFEST("{}", BLOB(D1, "1")), "config has no digest"},
+	    {MANIFEST(BLOB(D1, "1"), "7"), "layer has no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB("sha256:../../../etc/passwd", "1")), "no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB("../..", "1")), "no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB("sha512:" HEX16 HEX16 HEX16 HEX16, "1")), "no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2 "0", "1")), "no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB("sha256:" HEX16 HEX16 HEX16 "0123456789ABCDEF", "1")),
+		"no digest"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "-1")), "no usable size"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "1.5")), "no usable size"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "\"1\"")), "no usable size"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "18446744073709551615")), "no usable size"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "9223372036854775807")), "no usable size"},
+	    {MANIFEST(BLOB(D1, "4611686018427387904"), BLOB(D2, "1")), "more than any disk"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D2, "1") "," BLOB(D2, "2")), "two sizes"},
+	    {MANIFEST(BLOB(D1, "1"), BLOB(D1, "2")), "two sizes"},
 	};
 
 	(void)state;
@@ -109,8 +112,8 @@ static char *manifest_of(guint n)
 	GString *layers = g_string_new(NULL);
 
 	for (guint i = 0; i < n; i++)
-		g_string_append_printf(layers, "%s{\"digest\":\"sha256:%064x\",\"size\":1}",
-		    i == 0 ? "" : ",", i);
+		g_string_append_printf(
+		    layers, "%s{\"digest\":\"sha256:%064x\",\"size\":1}", i == 0 ? "" : ",", i);
 	g_string_prepend(layers, "{\"config\":" BLOB(D1, "1") ",\"layers\":[");
 	g_string_append(layers, "]}");
 	return g_string_free(layers, FALSE);
@@ -149,10 +152,12 @@ static void digests(void **state)
 
 static void configs(void **state)
 {
-	static const char FULL[] = "{\"model_format\":\"gguf\",\"model_family\":\"llama\","
-		"\"model_type\":\"134.52M\",\"file_type\":\"Q4_1\",\"requires\":\"0.32.12\",\"os\":1}";
+	static const char FULL[] =
+	    "{\"model_format\":\"gguf\",\"model_family\":\"llama\","
+	    "\"model_type\":\"134.52M\",\"file_type\":\"Q4_1\",\"requires\":\"0.32.12\",\"os\":1}";
 	g_autofree char *filler = g_strnfill(300, 'x');
-	g_autofree char *silly = g_strdup_printf("{\"model_family\":\"%s\",\"model_type\":5}", filler);
+	g_autofree char *silly =
+	    g_strdup_printf("{\"model_family\":\"%s\",\"model_type\":5}", filler);
 	g_autoptr(GError) error = NULL;
 	AUTO(model_config) config = model_config_parse(FULL, strlen(FULL), NULL);
 	AUTO(model_config) bare = model_config_parse(silly, strlen(silly), NULL);
@@ -173,13 +178,13 @@ static void configs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_an_ollama_manifest),
-		cmocka_unit_test(knows_its_own_digest),
-		cmocka_unit_test(keeps_a_repeated_layer_once),
-		cmocka_unit_test(refuses),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(digests),
-		cmocka_unit_test(configs),
+	    cmocka_unit_test(reads_an_ollama_manifest),
+	    cmocka_unit_test(knows_its_own_digest),
+	    cmocka_unit_test(keeps_a_repeated_layer_once),
+	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(limits),
+	    cmocka_unit_test(digests),
+	    cmocka_unit_test(configs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,17 +14,17 @@ static void good_names(void **state)
 	static const struct {
 		const char *text, *full, *shortest;
 	} CASES[] = {
-		{"phi", "registry.ollama.ai/library/phi:latest", "phi:latest"},
-		{"Phi:V1", "registry.ollama.ai/library/Phi:V1", "Phi:V1"},
-		{"smollm2:135m", "registry.ollama.ai/library/smollm2:135m", "smollm2:135m"},
-		{"bob/tiny", "registry.ollama.ai/bob/tiny:latest", "bob/tiny:latest"},
-		{"localhost:5000/bob/tiny:a.b_c-d", "localhost:5000/bob/tiny:a.b_c-d",
-		    "localhost:5000/bob/tiny:a.b_c-d"},
-		{"http://h:80/n/m:t", "h:80/n/m:t", "h:80/n/m:t"},
-		{"hf.co/u/r:Q4_K_M", "hf.co/u/r:Q4_K_M", "hf.co/u/r:Q4_K_M"},
-		{"REGISTRY.ollama.ai/Library/x", "REGISTRY.ollama.ai/Library/x:latest", "x:latest"},
-		{"_a/_b:_c", "registry.ollama.ai/_a/_b:_c", "_a/_b:_c"},
-		{"qwen2.5", "registry.ollama.ai/library/qwen2.5:latest", "qwen2.5:latest"},
+	    {"phi", "registry.ollama.ai/library/phi:latest", "phi:latest"},
+	    {"Phi:V1", "registry.ollama.ai/library/Phi:V1", "Phi:V1"},
+	    {"smollm2:135m", "registry.ollama.ai/library/smollm2:135m", "smollm2:135m"},
+	    {"bob/tiny", "registry.ollama.ai/bob/tiny:latest", "bob/tiny:latest"},
+	    {"localhost:5000/bob/tiny:a.b_c-d", "localhost:5000/bob/tiny:a.b_c-d",
+		"localhost:5000/bob/tiny:a.b_c-d"},
+	    {"http://h:80/n/m:t", "h:80/n/m:t", "h:80/n/m:t"},
+	    {"hf.co/u/r:Q4_K_M", "hf.co/u/r:Q4_K_M", "hf.co/u/r:Q4_K_M"},
+	    {"REGISTRY.ollama.ai/Library/x", "REGISTRY.ollama.ai/Library/x:latest", "x:latest"},
+	    {"_a/_b:_c", "registry.ollama.ai/_a/_b:_c", "_a/_b:_c"},
+	    {"qwen2.5", "registry.ollama.ai/library/qwen2.5:latest", "qwen2.5:latest"},
 	};
 
 	(void)state;
@@ -45,29 +45,29 @@ static void bad_names(void **state)
 {
 	/* The word must be in the sentence: it says which part is wrong. */
 	static const char *const CASES[][2] = {
-		{"", "model is empty"},
-		{":", "empty"},
-		{"phi:", "tag is empty"},
-		{"/phi", "namespace is empty"},
-		{"//phi", "empty"},
-		{"a/b/", "model is empty"},
-		{"http://phi", "empty"},
-		{"phi@sha256:00", "model may"},
-		{"..", "model may"},
-		{"a/..", "model may"},
-		{"../x", "namespace may"},
-		{"../../x", "may"},
-		{"../lib/x", "host may"},
-		{"h/../x", "namespace may"},
-		{"h/n/x:..", "tag may"},
-		{"a.b/x", "namespace may"},
-		{"-a", "model may"},
-		{"a b", "model may"},
-		{"phi\n", "model may"},
-		{"ph\xc3\xa9", "model may"},
-		{"ph\xff", "model may"},
-		{"a/b/c/d", "host may"},
-		{"h/n/m:t:u", "model may"},
+	    {"", "model is empty"},
+	    {":", "empty"},
+	    {"phi:", "tag is empty"},
+	    {"/phi", "namespace is empty"},
+	    {"//phi", "empty"},
+	    {"a/b/", "model is empty"},
+	    {"http://phi", "empty"},
+	    {"phi@sha256:00", "model may"},
+	    {"..", "model may"},
+	    {"a/..", "model may"},
+	    {"../x", "namespace may"},
+	    {"../../x", "may"},
+	    {"../lib/x", "host may"},
+	    {"h/../x", "namespace may"},
+	    {"h/n/x:..", "tag may"},
+	    {"a.b/x", "namespace may"},
+	    {"-a", "model may"},
+	    {"a b", "model may"},
+	    {"phi\n", "model may"},
+	    {"ph\xc3\xa9", "model may"},
+	    {"ph\xff", "model may"},
+	    {"a/b/c/d", "host may"},
+	    {"h/n/m:t:u", "model may"},
 	};
 
 	(void)state;
@@ -123,10 +123,10 @@ static void keys_and_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_names),
-		cmocka_unit_test(bad_names),
-		cmocka_unit_test(lengths),
-		cmocka_unit_test(keys_and_paths),
+	    cmocka_unit_test(good_names),
+	    cmocka_unit_test(bad_names),
+	    cmocka_unit_test(lengths),
+	    cmocka_unit_test(keys_and_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

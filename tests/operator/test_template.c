@@ -251,8 +251,9 @@ static void test_what_is_needed_stays(void **state)
 	    "{spec: {initContainers: [{$patch: replace}], volumes: [{$patch: replace}]}}",
 	    "{spec: {volumes: [{name: models, emptyDir: {}}, {name: tools, $patch: delete}]}}",
 	    "{spec: {volumes: [{name: models, hostPath: {path: /etc}}]}}",
-	    "{spec: {containers: [{name: server, volumeMounts: [{mountPath: /models, name: models, "
-	    "readOnly: false, subPathExpr: null, subPath: x}]}]}}",
+	    ("{spec: {containers: [{name: server, volumeMounts: [{mountPath: /models, name: "
+	     "models, "
+	     "readOnly: false, subPathExpr: null, subPath: x}]}]}}"),
 	    "{spec: {containers: [{name: server, env: [{name: POD_UID, value: other}]}]}}",
 	    "{spec: {containers: [{name: server, env: null, volumeMounts: null, ports: null}]}}",
 	    "{spec: {containers: [{name: server, ports: [{containerPort: 11434, name: http}]}]}}",

@@ -14,7 +14,7 @@ struct fake_registry {
 	struct loop *loop;
 	struct http_server *server;
 	GThread *thread;
-	uv_mutex_t mutex; /* all below */
+	uv_mutex_t mutex;  /* all below */
 	GHashTable *files; /* path -> GBytes */
 	GPtrArray *scripts;
 	GPtrArray *log;
@@ -49,13 +49,13 @@ static void log_request(struct fake_registry *registry, struct http_exchange *ex
 	const char *range = http_exchange_header(exchange, "Range");
 	const char *auth = http_exchange_header(exchange, "Authorization");
 
-	g_ptr_array_add(registry->log,
-	    g_strdup_printf("%s %s?%s Range:%s Auth:%s Host:%s Accept:%s Agent:%s",
-		http_exchange_method(exchange), http_exchange_path(exchange),
-		http_exchange_query(exchange), range ?: "", auth ?: "",
-		http_exchange_header(exchange, "Host"),
-		http_exchange_header(exchange, "Accept") ?: "",
-		http_exchange_header(exchange, "User-Agent") ?: ""));
+	g_ptr_array_add(
+	    registry->log, g_strdup_printf("%s %s?%s Range:%s Auth:%s Host:%s Accept:%s Agent:%s",
+			       http_exchange_method(exchange), http_exchange_path(exchange),
+			       http_exchange_query(exchange), range ?: "", auth ?: "",
+			       http_exchange_header(exchange, "Host"),
+			       http_exchange_header(exchange, "Accept") ?: "",
+			       http_exchange_header(exchange, "User-Agent") ?: ""));
 }
 
 static void send_status(struct http_exchange *exchange, int status, const char *header)
@@ -127,8 +127,10 @@ static void answer(struct fake_registry *registry, struct http_exchange *exchang
 		header = g_strconcat("Location: ", script->text, NULL);
 		send_status(exchange, 307, header);
 	} else if (script->fault == FAULT_CHALLENGE && auth == NULL) {
-		header = g_strdup_printf("WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%u/token\","
-		    "service=\"it's me\",scope=\"repository:x:pull\"", fake_registry_port(registry));
+		header =
+		    g_strdup_printf("WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%u/token\","
+				    "service=\"it's me\",scope=\"repository:x:pull\"",
+			fake_registry_port(registry));
 		send_status(exchange, 401, header);
 	} else if (bytes == NULL) {
 		send_status(exchange, 404, NULL);
@@ -160,12 +162,13 @@ static void ignore_request(void *data, struct http_exchange *exchange)
 
 struct fake_registry *fake_registry_new(guint16 port)
 {
-	static const struct http_server_ops OPS = {.request = ignore_request, .complete = on_complete};
+	static const struct http_server_ops OPS = {
+	    .request = ignore_request, .complete = on_complete};
 	struct fake_registry *registry = g_new0(struct fake_registry, 1);
 
 	uv_mutex_init(&registry->mutex);
-	registry->files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-	    (GDestroyNotify)g_bytes_unref);
+	registry->files =
+	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
 	registry->scripts = g_ptr_array_new_with_free_func(script_free);
 	registry->log = g_ptr_array_new_with_free_func(g_free);
 	registry->loop = loop_new();
@@ -232,9 +235,11 @@ static char *put_blob(struct fake_registry *registry, const char *name, GBytes *
 GBytes *fake_registry_put_model(struct fake_registry *registry, const char *name, GBytes *weights)
 {
 	g_auto(GStrv) parts = g_strsplit(name, ":", 2);
-	g_autofree char *config_text = g_strdup_printf("{\"model_format\":\"gguf\","
+	g_autofree char *config_text = g_strdup_printf(
+	    "{\"model_format\":\"gguf\","
 	    "\"model_family\":\"llama\",\"model_type\":\"134.52M\",\"file_type\":\"Q4_1\","
-	    "\"name\":\"%s\"}", name);
+	    "\"name\":\"%s\"}",
+	    name);
 	g_autoptr(GBytes) config = g_bytes_new(config_text, strlen(config_text));
 	g_autoptr(GBytes) template = g_bytes_new_static("{{ .Prompt }}", 13);
 	g_autofree char *config_entry = put_blob(registry, name, config);

@@ -53,8 +53,10 @@ static gpointer run(gpointer data)
 	static const struct http_call_ops OPS = {.head = on_head, .body = on_body};
 	struct lines_client *client = data;
 	struct http_request request = {.method = client->body == NULL ? "GET" : "POST",
-	    .url = client->url, .body = client->body,
-	    .body_len = client->body == NULL ? 0 : strlen(client->body), .proxy = ""};
+	    .url = client->url,
+	    .body = client->body,
+	    .body_len = client->body == NULL ? 0 : strlen(client->body),
+	    .proxy = ""};
 
 	(void)!http_perform(&request, "test/1", &OPS, client, &client->cancelled, NULL);
 	uv_mutex_lock(&client->mutex);

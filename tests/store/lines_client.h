@@ -5,8 +5,8 @@
 #ifndef TESTS_STORE_LINES_CLIENT_H
 #define TESTS_STORE_LINES_CLIENT_H
 
-#include "json/json.h"
 #include "net/http_client.h"
+#include "json/json.h"
 
 struct lines_client;
 

@@ -18,8 +18,8 @@ static struct manifest_blob blob_of(const char *text)
 {
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 
-	return (struct manifest_blob){.digest = g_strconcat("sha256:", sum, NULL),
-	    .size_bytes = (gint64)strlen(text)};
+	return (struct manifest_blob){
+	    .digest = g_strconcat("sha256:", sum, NULL), .size_bytes = (gint64)strlen(text)};
 }
 
 struct fixture {
@@ -210,7 +210,8 @@ static struct manifest *put_model(struct fixture *fixture, GBytes **ret_bytes)
 {
 	struct manifest_blob config = blob_of("config\n"), layer = blob_of("layer\n");
 	char *text = g_strdup_printf("{\"config\":{\"digest\":\"%s\",\"size\":7},"
-	    "\"layers\":[{\"digest\":\"%s\",\"size\":6}]}", config.digest, layer.digest);
+				     "\"layers\":[{\"digest\":\"%s\",\"size\":6}]}",
+	    config.digest, layer.digest);
 	struct manifest *manifest = manifest_parse(text, strlen(text), NULL);
 
 	put_blob(fixture, "config\n");
@@ -231,8 +232,7 @@ static void a_view_is_an_ollama_directory(void **state)
 	    content_make_view(fixture->content, reference, manifest, bytes, NULL);
 	g_autofree char *again =
 	    content_make_view(fixture->content, reference, manifest, bytes, NULL);
-	g_autofree char *path =
-	    g_strdup_printf("views/%s/manifests/localhost:5000/a/b/c", key);
+	g_autofree char *path = g_strdup_printf("views/%s/manifests/localhost:5000/a/b/c", key);
 	g_autofree char *inner = blob_path("blobs", "layer\n");
 	g_autofree char *layer = g_strdup_printf("views/%s/%s", key, inner);
 	g_autoptr(GBytes) read = temp_dir_read(fixture->root, path);
@@ -377,22 +377,22 @@ static void space_is_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(a_blob_is_visible_when_it_is_whole),
-		WITH_STORE(what_was_received_is_kept_and_hashed_again),
-		WITH_STORE(wrong_bytes_are_thrown_away),
-		WITH_STORE(too_many_bytes_are_not_written),
-		WITH_STORE(a_partial_that_is_too_long_starts_over),
-		WITH_STORE(one_writer_per_blob),
-		WITH_STORE(an_empty_blob),
-		WITH_STORE(a_link_is_not_written_through),
-		WITH_STORE(a_view_is_an_ollama_directory),
-		WITH_STORE(a_view_needs_all_blobs),
-		WITH_STORE(a_pods_link_moves),
-		WITH_STORE(pod_uids),
-		WITH_STORE(tags_are_remembered),
-		WITH_STORE(one_store_per_directory),
-		WITH_STORE(orphans_go_at_start),
-		WITH_STORE(space_is_checked),
+	    WITH_STORE(a_blob_is_visible_when_it_is_whole),
+	    WITH_STORE(what_was_received_is_kept_and_hashed_again),
+	    WITH_STORE(wrong_bytes_are_thrown_away),
+	    WITH_STORE(too_many_bytes_are_not_written),
+	    WITH_STORE(a_partial_that_is_too_long_starts_over),
+	    WITH_STORE(one_writer_per_blob),
+	    WITH_STORE(an_empty_blob),
+	    WITH_STORE(a_link_is_not_written_through),
+	    WITH_STORE(a_view_is_an_ollama_directory),
+	    WITH_STORE(a_view_needs_all_blobs),
+	    WITH_STORE(a_pods_link_moves),
+	    WITH_STORE(pod_uids),
+	    WITH_STORE(tags_are_remembered),
+	    WITH_STORE(one_store_per_directory),
+	    WITH_STORE(orphans_go_at_start),
+	    WITH_STORE(space_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

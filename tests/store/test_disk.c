@@ -158,9 +158,9 @@ static gboolean enter_namespace(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_DISK(a_full_disk_is_said_before),
-		WITH_DISK(a_full_disk_is_said_in_the_middle),
-		WITH_DISK(a_read_only_disk),
+	    WITH_DISK(a_full_disk_is_said_before),
+	    WITH_DISK(a_full_disk_is_said_in_the_middle),
+	    WITH_DISK(a_read_only_disk),
 	};
 
 	if (!enter_namespace()) {

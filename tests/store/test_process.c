@@ -49,8 +49,8 @@ static int setup(void **state)
 	fixture->manifest =
 	    fake_registry_put_model(fixture->registry, "smollm2:135m", fixture->weights);
 	fixture->weights_path = fake_registry_blob_path("smollm2:135m", fixture->weights);
-	fixture->mirrors = g_strdup_printf("registry.ollama.ai=http://127.0.0.1:%u",
-	    fake_registry_port(fixture->registry));
+	fixture->mirrors = g_strdup_printf(
+	    "registry.ollama.ai=http://127.0.0.1:%u", fake_registry_port(fixture->registry));
 	*state = fixture;
 	return 0;
 }
@@ -83,8 +83,8 @@ static struct process start(const char *const *argv)
 	g_autoptr(GError) error = NULL;
 	int out, err;
 
-	if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-		&process.pid, NULL, &out, &err, &error))
+	if (!g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
+		NULL, &process.pid, NULL, &out, &err, &error))
 		fail_msg("%s", error->message);
 	process.out = fdopen(out, "r");
 	process.err = fdopen(err, "r");
@@ -148,8 +148,8 @@ static struct process start_fetch(const char *url, const char *uid, const char *
 
 static guint16 free_port(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -161,11 +161,11 @@ static guint16 free_port(void)
 
 static void assert_pod_sees_model(struct fixture *fixture, const char *uid)
 {
-	g_autofree char *path = g_strdup_printf(
-	    "pods/%s/manifests/registry.ollama.ai/library/smollm2/135m", uid);
+	g_autofree char *path =
+	    g_strdup_printf("pods/%s/manifests/registry.ollama.ai/library/smollm2/135m", uid);
 	g_autofree char *digest = fake_digest(fixture->weights);
-	g_autofree char *blob = g_strdup_printf("pods/%s/blobs/sha256-%s", uid,
-	    digest + strlen("sha256:"));
+	g_autofree char *blob =
+	    g_strdup_printf("pods/%s/blobs/sha256-%s", uid, digest + strlen("sha256:"));
 	g_autoptr(GBytes) manifest = temp_dir_read(fixture->directory, path);
 	g_autoptr(GBytes) weights = temp_dir_read(fixture->directory, blob);
 
@@ -310,8 +310,8 @@ static void a_second_store_refuses(void **state)
 	struct fixture *fixture = *state;
 	g_autofree char *url = NULL, *line = NULL;
 	struct process store = start_store(fixture, 0, &url);
-	const char *const argv[] = {program, "store", "--directory", fixture->directory, "--listen",
-	    "127.0.0.1:0", NULL};
+	const char *const argv[] = {
+	    program, "store", "--directory", fixture->directory, "--listen", "127.0.0.1:0", NULL};
 	struct process second = start(argv);
 
 	line = read_until(second.err, "another store is using");
@@ -323,14 +323,14 @@ static void a_second_store_refuses(void **state)
 static void wrong_flags_are_one_sentence(void **state)
 {
 	static const char *const CASES[][3] = {
-		{"--listen", "here", "must be HOST:PORT"},
-		{"--listen", "127.0.0.1:99999", "must be HOST:PORT"},
-		{"--registry-mirrors", "a=ftp://b", "--registry-mirrors"},
-		{"--registry-mirrors", "a", "host=URL"},
-		{"--insecure-registries", "http://a", "--insecure-registries"},
-		{"--ca-file", "/nonexistent", "--ca-file"},
-		{"--log-level", "loud", "log level"},
-		{"--wrong", "x", "--wrong"},
+	    {"--listen", "here", "must be HOST:PORT"},
+	    {"--listen", "127.0.0.1:99999", "must be HOST:PORT"},
+	    {"--registry-mirrors", "a=ftp://b", "--registry-mirrors"},
+	    {"--registry-mirrors", "a", "host=URL"},
+	    {"--insecure-registries", "http://a", "--insecure-registries"},
+	    {"--ca-file", "/nonexistent", "--ca-file"},
+	    {"--log-level", "loud", "log level"},
+	    {"--wrong", "x", "--wrong"},
 	};
 	struct fixture *fixture = *state;
 
@@ -384,7 +384,8 @@ static void probe_loads_an_embedding_model(void **state)
 	struct fixture *fixture = *state;
 	g_autofree char *error = NULL;
 
-	answer_with(fixture, "/api/generate", "{\"error\":\"\\\"phi\\\" does not support generate\"}");
+	answer_with(
+	    fixture, "/api/generate", "{\"error\":\"\\\"phi\\\" does not support generate\"}");
 	answer_with(fixture, "/api/embed", "{\"model\":\"phi\",\"embeddings\":[]}");
 	assert_int_equal(probe(fixture, &error), 0);
 	assert_null(error);
@@ -394,10 +395,10 @@ static void probe_loads_an_embedding_model(void **state)
 static void probe_says_why_not(void **state)
 {
 	static const char *const CASES[][2] = {
-		{"{\"error\":\"llama runner terminated:\\nout of memory\"}",
-		    "llama runner terminated: out of memory"},
-		{"{\"done\":false}", "does not say that the model is loaded"},
-		{"<html>", "does not say that the model is loaded"},
+	    {"{\"error\":\"llama runner terminated:\\nout of memory\"}",
+		"llama runner terminated: out of memory"},
+	    {"{\"done\":false}", "does not say that the model is loaded"},
+	    {"<html>", "does not say that the model is loaded"},
 	};
 	struct fixture *fixture = *state;
 	g_autofree char *refused = NULL, *missing = NULL;
@@ -425,17 +426,17 @@ static void probe_says_why_not(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(fetch_gets_the_model),
-		WITH_STORE(a_killed_store_resumes),
-		WITH_STORE(fetch_waits_for_a_store),
-		WITH_STORE(fetch_says_why_it_waits),
-		WITH_STORE(fetch_gives_up_on_a_bad_request),
-		WITH_STORE(fetch_installs_the_program),
-		WITH_STORE(a_second_store_refuses),
-		WITH_STORE(wrong_flags_are_one_sentence),
-		WITH_STORE(probe_loads),
-		WITH_STORE(probe_loads_an_embedding_model),
-		WITH_STORE(probe_says_why_not),
+	    WITH_STORE(fetch_gets_the_model),
+	    WITH_STORE(a_killed_store_resumes),
+	    WITH_STORE(fetch_waits_for_a_store),
+	    WITH_STORE(fetch_says_why_it_waits),
+	    WITH_STORE(fetch_gives_up_on_a_bad_request),
+	    WITH_STORE(fetch_installs_the_program),
+	    WITH_STORE(a_second_store_refuses),
+	    WITH_STORE(wrong_flags_are_one_sentence),
+	    WITH_STORE(probe_loads),
+	    WITH_STORE(probe_loads_an_embedding_model),
+	    WITH_STORE(probe_says_why_not),
 	};
 
 	if (argc != 2) {

@@ -72,8 +72,13 @@ static char *history(struct fixture *fixture)
 static void start_puller(struct fixture *fixture, gint64 retry_ms)
 {
 	struct puller_options options = {.content = fixture->content,
-	    .registry = &fixture->options, .retry_base_ms = retry_ms, .retry_cap_ms = retry_ms,
-	    .retry_late_ms = LATE_MS, .changed = on_changed, .note = on_note, .data = fixture};
+	    .registry = &fixture->options,
+	    .retry_base_ms = retry_ms,
+	    .retry_cap_ms = retry_ms,
+	    .retry_late_ms = LATE_MS,
+	    .changed = on_changed,
+	    .note = on_note,
+	    .data = fixture};
 
 	fixture->puller = puller_new(&options);
 }
@@ -108,8 +113,7 @@ static int setup(void **state)
 	point_to(fixture, fake_registry_port(fixture->registry));
 	fixture->reference = reference_parse(MODEL, NULL);
 	fixture->weights = random_bytes(WEIGHTS_BYTES, 1);
-	fixture->manifest =
-	    fake_registry_put_model(fixture->registry, MODEL, fixture->weights);
+	fixture->manifest = fake_registry_put_model(fixture->registry, MODEL, fixture->weights);
 	fixture->weights_path = fake_registry_blob_path(MODEL, fixture->weights);
 	uv_mutex_init(&fixture->mutex);
 	uv_cond_init(&fixture->cond);
@@ -142,8 +146,8 @@ static int teardown(void **state)
 
 typedef gboolean (*condition)(const struct image_state *state, guint64 argument);
 
-static struct image_state *wait_until(struct fixture *fixture, const struct reference *reference,
-    condition holds, guint64 argument)
+static struct image_state *wait_until(
+    struct fixture *fixture, const struct reference *reference, condition holds, guint64 argument)
 {
 	gint64 deadline_us = g_get_monotonic_time() + DEADLINE_S * G_TIME_SPAN_SECOND;
 
@@ -198,7 +202,7 @@ static void wait_history(struct fixture *fixture, const char *text)
 
 	uv_mutex_lock(&fixture->mutex);
 	while (!(found = strstr(fixture->history->str, text) != NULL) &&
-	    g_get_monotonic_time() < deadline_us)
+	       g_get_monotonic_time() < deadline_us)
 		(void)uv_cond_timedwait(&fixture->cond, &fixture->mutex, 100 * 1000 * 1000);
 	uv_mutex_unlock(&fixture->mutex);
 	if (!found) {
@@ -261,14 +265,15 @@ static void pulls_a_model(void **state)
 	assert_int_equal(image->completed_bytes, image->total_bytes);
 	assert_true(image->size_bytes > WEIGHTS_BYTES);
 	assert_weights_are_here(fixture);
-	path = g_strdup_printf("views/%s/manifests/registry.ollama.ai/library/smollm2/135m",
-	    image->view_key);
+	path = g_strdup_printf(
+	    "views/%s/manifests/registry.ollama.ai/library/smollm2/135m", image->view_key);
 	manifest = temp_dir_read(fixture->root, path);
 	assert_true(g_bytes_equal(manifest, fixture->manifest));
 	once = g_strconcat("GET ", fixture->weights_path, NULL);
 	assert_int_equal(fake_registry_count(fixture->registry, once), 1);
 	assert_int_equal(fake_registry_count(fixture->registry,
-			     "Accept:application/vnd.docker.distribution.manifest.v2+json"), 1);
+			     "Accept:application/vnd.docker.distribution.manifest.v2+json"),
+	    1);
 	assert_int_equal(fake_registry_count(fixture->registry, "Agent:store-test/1"), 4);
 	assert_int_equal(fake_registry_count(fixture->registry, "Range:bytes"), 0);
 }
@@ -525,22 +530,23 @@ static void refusals(void **state)
 		int status;
 		const char *reason, *words;
 	} CASES[] = {
-		{404, "NotFound", "manifest for smollm2:135m not found in registry.ollama.ai: "
-				  "check spec.image"},
-		{401, "Denied", "registry.ollama.ai refuses manifest of smollm2:135m"},
-		{403, "Denied", "status 403"},
-		{412, "RequiresNewerOllama", "newer version of Ollama"},
-		{429, "RateLimited", "slow down"},
-		{500, "RegistryUnavailable", "status 500"},
-		{503, "RegistryUnavailable", "status 503"},
-		{418, "RegistryUnavailable", "status 418"},
+	    {404, "NotFound",
+		"manifest for smollm2:135m not found in registry.ollama.ai: "
+		"check spec.image"},
+	    {401, "Denied", "registry.ollama.ai refuses manifest of smollm2:135m"},
+	    {403, "Denied", "status 403"},
+	    {412, "RequiresNewerOllama", "newer version of Ollama"},
+	    {429, "RateLimited", "slow down"},
+	    {500, "RegistryUnavailable", "status 500"},
+	    {503, "RegistryUnavailable", "status 503"},
+	    {418, "RegistryUnavailable", "status 418"},
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
 		struct fixture *fixture = *state;
 
-		fake_registry_fault(fixture->registry, MANIFEST_PATH, FAULT_STATUS, 1,
-		    CASES[i].status, NULL);
+		fake_registry_fault(
+		    fixture->registry, MANIFEST_PATH, FAULT_STATUS, 1, CASES[i].status, NULL);
 		assert_fails(fixture, CASES[i].reason, CASES[i].words);
 		g_clear_pointer(&fixture->puller, puller_free);
 	}
@@ -576,7 +582,8 @@ static void retry_after_is_kept(void **state)
 	AUTO(image_state) ready = NULL;
 	gint64 before_us;
 
-	fake_registry_fault(fixture->registry, MANIFEST_PATH, FAULT_STATUS, 1, 429, "Retry-After: 1");
+	fake_registry_fault(
+	    fixture->registry, MANIFEST_PATH, FAULT_STATUS, 1, 429, "Retry-After: 1");
 	start_puller(fixture, 1);
 	before_us = g_get_monotonic_time();
 	failed = pull(fixture, IMAGE_FAILED);
@@ -647,8 +654,8 @@ static void follows_to_another_host(void **state)
 	AUTO(fake_registry) storage = fake_registry_new(0);
 	AUTO(image_state) ready = NULL;
 	g_autoptr(GBytes) token = g_bytes_new_static("{\"token\":\"open-sesame\"}", 23);
-	g_autofree char *url = g_strdup_printf("http://localhost:%u/bucket/weights?sig=1",
-	    fake_registry_port(storage));
+	g_autofree char *url = g_strdup_printf(
+	    "http://localhost:%u/bucket/weights?sig=1", fake_registry_port(storage));
 
 	fake_registry_put(storage, "/bucket/weights", fixture->weights);
 	fake_registry_fault(fixture->registry, "/v2/", FAULT_CHALLENGE, -1, 0, NULL);
@@ -659,7 +666,8 @@ static void follows_to_another_host(void **state)
 	assert_weights_are_here(fixture);
 	/* The registry was shown a token, the other host was not. */
 	assert_int_equal(fake_registry_count(fixture->registry,
-			     "/token?service=it%27s%20me&scope=repository%3Ax%3Apull"), 1);
+			     "/token?service=it%27s%20me&scope=repository%3Ax%3Apull"),
+	    1);
 	assert_true(fake_registry_count(fixture->registry, "Auth:Bearer open-sesame") >= 3);
 	assert_int_equal(fake_registry_count(storage, "GET /bucket/weights?sig=1"), 1);
 	assert_int_equal(fake_registry_count(storage, "open-sesame"), 0);
@@ -686,16 +694,16 @@ static void does_not_follow_out_of_http(void **state)
 {
 	struct fixture *fixture = *state;
 
-	fake_registry_fault(fixture->registry, fixture->weights_path, FAULT_REDIRECT, -1, 0,
-	    "file:///etc/passwd");
+	fake_registry_fault(
+	    fixture->registry, fixture->weights_path, FAULT_REDIRECT, -1, 0, "file:///etc/passwd");
 	assert_fails(fixture, "RegistryUnavailable", "smollm2:135m");
 }
 
 static void does_not_run_in_circles(void **state)
 {
 	struct fixture *fixture = *state;
-	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u%s",
-	    fake_registry_port(fixture->registry), fixture->weights_path);
+	g_autofree char *url = g_strdup_printf(
+	    "http://127.0.0.1:%u%s", fake_registry_port(fixture->registry), fixture->weights_path);
 
 	fake_registry_fault(fixture->registry, fixture->weights_path, FAULT_REDIRECT, -1, 0, url);
 	assert_fails(fixture, "RegistryUnavailable", "smollm2:135m");
@@ -738,14 +746,16 @@ static void an_empty_manifest(void **state)
 static void digests_that_are_paths(void **state)
 {
 	static const char *const DIGESTS[] = {"../..", "sha256:../../../../tmp/x",
-		"sha256-0000000000000000000000000000000000000000000000000000000000000000", "",
-		"/etc/passwd"};
+	    "sha256-0000000000000000000000000000000000000000000000000000000000000000", "",
+	    "/etc/passwd"};
 	struct fixture *fixture = *state;
 
 	for (guint i = 0; i < G_N_ELEMENTS(DIGESTS); i++) {
-		put_manifest(fixture, g_strdup_printf(
-		    "{\"config\":{\"digest\":\"%s\",\"size\":1},\"layers\":[{\"digest\":\"%s\","
-		    "\"size\":1}]}", DIGESTS[i], DIGESTS[i]));
+		put_manifest(fixture,
+		    g_strdup_printf(
+			"{\"config\":{\"digest\":\"%s\",\"size\":1},\"layers\":[{\"digest\":\"%s\","
+			"\"size\":1}]}",
+			DIGESTS[i], DIGESTS[i]));
 		assert_fails(fixture, "InvalidManifest", "no digest of the form");
 		g_clear_pointer(&fixture->puller, puller_free);
 	}
@@ -757,9 +767,11 @@ static void a_model_larger_than_the_disk(void **state)
 	struct fixture *fixture = *state;
 	g_autofree char *digest = fake_digest(fixture->weights);
 
-	put_manifest(fixture, g_strdup_printf("{\"config\":{\"digest\":\"sha256:%064d\",\"size\":1},"
-					      "\"layers\":[{\"digest\":\"%s\","
-					      "\"size\":2305843009213693952}]}", 0, digest));
+	put_manifest(
+	    fixture, g_strdup_printf("{\"config\":{\"digest\":\"sha256:%064d\",\"size\":1},"
+				     "\"layers\":[{\"digest\":\"%s\","
+				     "\"size\":2305843009213693952}]}",
+			 0, digest));
 	assert_fails(fixture, "DiskFull", "2305843 TB more are needed");
 	assert_int_equal(fake_registry_count(fixture->registry, "/blobs/"), 0);
 }
@@ -769,36 +781,36 @@ static void a_model_larger_than_the_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_REGISTRY(pulls_a_model),
-		WITH_REGISTRY(two_requests_are_one_transfer),
-		WITH_REGISTRY(a_shared_blob_is_one_transfer),
-		WITH_REGISTRY(present_needs_no_registry),
-		WITH_REGISTRY(never_asks_nobody),
-		WITH_REGISTRY(always_sees_that_a_tag_moved),
-		WITH_REGISTRY(a_lost_blob_comes_back),
-		WITH_REGISTRY(resumes_after_the_process_was_stopped),
-		WITH_REGISTRY(resumes_after_a_truncated_answer),
-		WITH_REGISTRY(throws_corrupted_bytes_away),
-		WITH_REGISTRY(stops_at_the_size_that_was_promised),
-		WITH_REGISTRY(starts_over_where_ranges_are_unknown),
-		WITH_REGISTRY(starts_over_after_416),
-		WITH_REGISTRY(a_silent_registry_is_given_up),
-		WITH_REGISTRY(refusals),
-		WITH_REGISTRY(a_blob_that_is_not_there),
-		WITH_REGISTRY(goes_on_after_500),
-		WITH_REGISTRY(retry_after_is_kept),
-		WITH_REGISTRY(goes_on_when_the_registry_comes),
-		WITH_REGISTRY(a_new_request_tries_again_at_once),
-		WITH_REGISTRY(nobody_waits_nothing_is_tried),
-		WITH_REGISTRY(follows_to_another_host),
-		WITH_REGISTRY(resumes_through_a_redirect),
-		WITH_REGISTRY(does_not_follow_out_of_http),
-		WITH_REGISTRY(does_not_run_in_circles),
-		WITH_REGISTRY(a_huge_manifest),
-		WITH_REGISTRY(a_manifest_that_is_no_json),
-		WITH_REGISTRY(an_empty_manifest),
-		WITH_REGISTRY(digests_that_are_paths),
-		WITH_REGISTRY(a_model_larger_than_the_disk),
+	    WITH_REGISTRY(pulls_a_model),
+	    WITH_REGISTRY(two_requests_are_one_transfer),
+	    WITH_REGISTRY(a_shared_blob_is_one_transfer),
+	    WITH_REGISTRY(present_needs_no_registry),
+	    WITH_REGISTRY(never_asks_nobody),
+	    WITH_REGISTRY(always_sees_that_a_tag_moved),
+	    WITH_REGISTRY(a_lost_blob_comes_back),
+	    WITH_REGISTRY(resumes_after_the_process_was_stopped),
+	    WITH_REGISTRY(resumes_after_a_truncated_answer),
+	    WITH_REGISTRY(throws_corrupted_bytes_away),
+	    WITH_REGISTRY(stops_at_the_size_that_was_promised),
+	    WITH_REGISTRY(starts_over_where_ranges_are_unknown),
+	    WITH_REGISTRY(starts_over_after_416),
+	    WITH_REGISTRY(a_silent_registry_is_given_up),
+	    WITH_REGISTRY(refusals),
+	    WITH_REGISTRY(a_blob_that_is_not_there),
+	    WITH_REGISTRY(goes_on_after_500),
+	    WITH_REGISTRY(retry_after_is_kept),
+	    WITH_REGISTRY(goes_on_when_the_registry_comes),
+	    WITH_REGISTRY(a_new_request_tries_again_at_once),
+	    WITH_REGISTRY(nobody_waits_nothing_is_tried),
+	    WITH_REGISTRY(follows_to_another_host),
+	    WITH_REGISTRY(resumes_through_a_redirect),
+	    WITH_REGISTRY(does_not_follow_out_of_http),
+	    WITH_REGISTRY(does_not_run_in_circles),
+	    WITH_REGISTRY(a_huge_manifest),
+	    WITH_REGISTRY(a_manifest_that_is_no_json),
+	    WITH_REGISTRY(an_empty_manifest),
+	    WITH_REGISTRY(digests_that_are_paths),
+	    WITH_REGISTRY(a_model_larger_than_the_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,9 +49,9 @@ static void starts_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(steady),
-		cmocka_unit_test(forgets),
-		cmocka_unit_test(starts_over),
+	    cmocka_unit_test(steady),
+	    cmocka_unit_test(forgets),
+	    cmocka_unit_test(starts_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

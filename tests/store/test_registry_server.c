@@ -184,8 +184,8 @@ static void a_blob_with_its_location(void **state)
 	AUTO(http_response) head = ask(fixture, "HEAD", path, NULL);
 	g_autoptr(GBytes) body = g_bytes_new(all->body, all->body_len);
 	static const char *const missing[] = {
-	    "/v2/library/smollm2/blobs/sha256:"
-	    "0000000000000000000000000000000000000000000000000000000000000000",
+	    ("/v2/library/smollm2/blobs/sha256:"
+	     "0000000000000000000000000000000000000000000000000000000000000000"),
 	    "/v2/library/smollm2/blobs/sha256:00", "/v2/library/smollm2/blobs/135m",
 	    "/v2/library/smollm2/blobs/../../.lock"};
 

@@ -31,9 +31,13 @@ static int setup(void **state)
 	struct fixture *fixture = g_new0(struct fixture, 1);
 	g_autofree char *mirror = NULL;
 	char *bytes = g_malloc(1 << 20);
-	struct store_server_options options = {.host = "127.0.0.1", .node = "node1",
-	    .retry_base_ms = 10, .retry_cap_ms = 10, .retry_late_ms = 3600 * 1000,
-	    .flush_ms = 20, .heartbeat_ms = 50};
+	struct store_server_options options = {.host = "127.0.0.1",
+	    .node = "node1",
+	    .retry_base_ms = 10,
+	    .retry_cap_ms = 10,
+	    .retry_late_ms = 3600 * 1000,
+	    .flush_ms = 20,
+	    .heartbeat_ms = 50};
 
 	memset(bytes, 'w', 1 << 20);
 	fixture->root = temp_dir_new();
@@ -42,8 +46,8 @@ static int setup(void **state)
 	fixture->manifest =
 	    fake_registry_put_model(fixture->registry, "smollm2:135m", fixture->weights);
 	fixture->weights_path = fake_registry_blob_path("smollm2:135m", fixture->weights);
-	mirror = g_strdup_printf("registry.ollama.ai=http://127.0.0.1:%u",
-	    fake_registry_port(fixture->registry));
+	mirror = g_strdup_printf(
+	    "registry.ollama.ai=http://127.0.0.1:%u", fake_registry_port(fixture->registry));
 	fixture->options.mirrors = registry_parse_mirrors(mirror, NULL);
 	fixture->options.user_agent = "test/1";
 	fixture->content = content_open(fixture->root, NULL);
@@ -53,8 +57,7 @@ static int setup(void **state)
 	fixture->server = store_server_new(fixture->loop, &options, NULL);
 	if (fixture->server == NULL)
 		return -1;
-	fixture->base =
-	    g_strdup_printf("http://127.0.0.1:%u", store_server_port(fixture->server));
+	fixture->base = g_strdup_printf("http://127.0.0.1:%u", store_server_port(fixture->server));
 	fixture->thread = loop_run_in_thread(fixture->loop, "store");
 	*state = fixture;
 	return 0;
@@ -80,12 +83,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct lines_client *want(struct fixture *fixture, const char *image, const char *uid,
-    const char *policy)
+static struct lines_client *want(
+    struct fixture *fixture, const char *image, const char *uid, const char *policy)
 {
 	g_autofree char *url = g_strconcat(fixture->base, "/v1/views", NULL);
 	g_autofree char *body = g_strdup_printf("{\"image\":\"%s\",\"podUID\":\"%s\","
-	    "\"model\":\"default/m\",\"pullPolicy\":\"%s\"}", image, uid, policy);
+						"\"model\":\"default/m\",\"pullPolicy\":\"%s\"}",
+	    image, uid, policy);
 
 	return lines_client_new(url, body);
 }
@@ -148,8 +152,8 @@ static void a_view_stream_ends_with_ready(void **state)
 	expected = g_strconcat("../views/", view, NULL);
 	assert_string_equal(target, expected);
 	/* Through the pod's link, as the pod sees it. */
-	manifest = temp_dir_read(fixture->root,
-	    "pods/uid-1/manifests/registry.ollama.ai/library/smollm2/135m");
+	manifest = temp_dir_read(
+	    fixture->root, "pods/uid-1/manifests/registry.ollama.ai/library/smollm2/135m");
 	assert_true(g_bytes_equal(manifest, fixture->manifest));
 }
 
@@ -236,16 +240,16 @@ static void bad_requests(void **state)
 	static const struct {
 		const char *body, *words;
 	} CASES[] = {
-		{"{\"image\":\"../x\",\"podUID\":\"u\"}", "no model name"},
-		{"{\"image\":\"phi\",\"podUID\":\"../../etc\"}", "podUID must be"},
-		{"{\"image\":\"phi\",\"podUID\":\"\"}", "podUID must be"},
-		{"{\"image\":\"phi\"}", "podUID must be"},
-		{"{\"podUID\":\"u\"}", "names no image"},
-		{"{\"image\":5,\"podUID\":\"u\"}", "names no image"},
-		{"{\"image\":\"phi\",\"podUID\":\"u\",\"pullPolicy\":\"Sometimes\"}", "pullPolicy"},
-		{"[]", "names no image"},
-		{"", ""},
-		{"{", ""},
+	    {"{\"image\":\"../x\",\"podUID\":\"u\"}", "no model name"},
+	    {"{\"image\":\"phi\",\"podUID\":\"../../etc\"}", "podUID must be"},
+	    {"{\"image\":\"phi\",\"podUID\":\"\"}", "podUID must be"},
+	    {"{\"image\":\"phi\"}", "podUID must be"},
+	    {"{\"podUID\":\"u\"}", "names no image"},
+	    {"{\"image\":5,\"podUID\":\"u\"}", "names no image"},
+	    {"{\"image\":\"phi\",\"podUID\":\"u\",\"pullPolicy\":\"Sometimes\"}", "pullPolicy"},
+	    {"[]", "names no image"},
+	    {"", ""},
+	    {"{", ""},
 	};
 	struct fixture *fixture = *state;
 	g_autofree char *url = g_strconcat(fixture->base, "/v1/views", NULL);
@@ -253,8 +257,11 @@ static void bad_requests(void **state)
 	for (guint i = 0; i < G_N_ELEMENTS(CASES); i++) {
 		AUTO(lines_client) client = lines_client_new(url, CASES[i].body);
 		g_autofree char *line = NULL;
-		struct http_request request = {.method = "POST", .url = url, .body = CASES[i].body,
-		    .body_len = strlen(CASES[i].body), .proxy = ""};
+		struct http_request request = {.method = "POST",
+		    .url = url,
+		    .body = CASES[i].body,
+		    .body_len = strlen(CASES[i].body),
+		    .proxy = ""};
 		AUTO(http_response) response = http_perform_fetch(&request, "t/1", NULL, NULL);
 
 		assert_non_null(response);
@@ -268,12 +275,15 @@ static void bad_requests(void **state)
 	assert_int_equal(fake_registry_count(fixture->registry, "GET"), 0);
 }
 
-static int status_of(struct fixture *fixture, const char *method, const char *path,
-    const char *body)
+static int status_of(
+    struct fixture *fixture, const char *method, const char *path, const char *body)
 {
 	g_autofree char *url = g_strconcat(fixture->base, path, NULL);
-	struct http_request request = {.method = method, .url = url, .body = body,
-	    .body_len = body == NULL ? 0 : strlen(body), .proxy = ""};
+	struct http_request request = {.method = method,
+	    .url = url,
+	    .body = body,
+	    .body_len = body == NULL ? 0 : strlen(body),
+	    .proxy = ""};
 	AUTO(http_response) response = http_perform_fetch(&request, "t/1", NULL, NULL);
 
 	return response == NULL ? 0 : response->status;
@@ -325,8 +335,10 @@ static void progress_knows_what_an_earlier_store_pulled(void **state)
 	struct fixture *fixture = *state;
 	AUTO(lines_client) one = want(fixture, "smollm2:135m", "uid-1", "IfNotPresent");
 	g_autofree char *ready = lines_client_wait(one, "\"Ready\"");
-	struct store_server_options options = {.host = "127.0.0.1", .node = "node1",
-	    .content = fixture->content, .registry = &fixture->options};
+	struct store_server_options options = {.host = "127.0.0.1",
+	    .node = "node1",
+	    .content = fixture->content,
+	    .registry = &fixture->options};
 	AUTO(lines_client) progress = NULL;
 	g_autofree char *known = NULL, *url = NULL;
 
@@ -335,7 +347,8 @@ static void progress_knows_what_an_earlier_store_pulled(void **state)
 	g_thread_join(fixture->thread);
 	store_server_free(fixture->server);
 	fixture->server = store_server_new(fixture->loop, &options, NULL);
-	url = g_strdup_printf("http://127.0.0.1:%u/v1/progress", store_server_port(fixture->server));
+	url =
+	    g_strdup_printf("http://127.0.0.1:%u/v1/progress", store_server_port(fixture->server));
 	fixture->thread = loop_run_in_thread(fixture->loop, "store");
 	progress = lines_client_new(url, NULL);
 	known = lines_client_wait(progress, "{");
@@ -363,8 +376,8 @@ static void an_idle_stream_has_a_heartbeat(void **state)
 	static const struct http_call_ops OPS = {.body = count_newlines};
 	struct fixture *fixture = *state;
 	g_autofree char *url = g_strconcat(fixture->base, "/v1/progress", NULL);
-	struct http_request request = {.method = "GET", .url = url, .proxy = "",
-	    .idle_timeout_ms = 20 * 1000};
+	struct http_request request = {
+	    .method = "GET", .url = url, .proxy = "", .idle_timeout_ms = 20 * 1000};
 	struct heartbeat heartbeat = {0};
 
 	assert_false(http_perform(&request, "t/1", &OPS, &heartbeat, NULL, NULL));
@@ -376,16 +389,16 @@ static void an_idle_stream_has_a_heartbeat(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(a_view_stream_ends_with_ready),
-		WITH_STORE(many_pods_are_one_transfer),
-		WITH_STORE(a_failed_pull_does_not_end_the_stream),
-		WITH_STORE(a_client_that_leaves_cancels_nothing),
-		WITH_STORE(always_is_queued_while_others_are_ready),
-		WITH_STORE(bad_requests),
-		WITH_STORE(routes),
-		WITH_STORE(progress_tells_what_is_there_then_what_changes),
-		WITH_STORE(progress_knows_what_an_earlier_store_pulled),
-		WITH_STORE(an_idle_stream_has_a_heartbeat),
+	    WITH_STORE(a_view_stream_ends_with_ready),
+	    WITH_STORE(many_pods_are_one_transfer),
+	    WITH_STORE(a_failed_pull_does_not_end_the_stream),
+	    WITH_STORE(a_client_that_leaves_cancels_nothing),
+	    WITH_STORE(always_is_queued_while_others_are_ready),
+	    WITH_STORE(bad_requests),
+	    WITH_STORE(routes),
+	    WITH_STORE(progress_tells_what_is_there_then_what_changes),
+	    WITH_STORE(progress_knows_what_an_earlier_store_pulled),
+	    WITH_STORE(an_idle_stream_has_a_heartbeat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
