@@ -2,8 +2,8 @@
 
 #include "base/backoff.h"
 #include "base/duration.h"
-#include "base/lines.h"
 #include "base/quantity.h"
+#include "cmd/fetch_priv.h"
 #include "net/http_client.h"
 #include "json/json.h"
 
@@ -26,30 +26,10 @@ enum {
 	RETRY_CAP_MS = 15 * 1000,
 	ERROR_BODY_MAX_BYTES = 4096,
 	COPY_BUFFER_BYTES = 64 * 1024,
+	STORE_PATIENCE_S = 30,
 };
 
-struct flags {
-	char *store;
-	char *image;
-	char *pod_uid;
-	char *model;
-	char *pull_policy;
-	char *install_to;
-};
-
-/* One conversation with the store, and what has been printed. */
-struct fetch {
-	const struct flags *flags;
-	struct lines lines;
-	int status;
-	GString *refusal; /* the body of an answer other than 200 */
-	gboolean ready, heard;
-	char *printed;       /* the last line */
-	char *printed_phase; /* and what it was about: phase and message */
-	gint64 printed_at_ms;
-};
-
-static void flags_done(struct flags *flags)
+static void flags_done(struct fetch_flags *flags)
 {
 	g_free(flags->store);
 	g_free(flags->image);
@@ -57,9 +37,11 @@ static void flags_done(struct flags *flags)
 	g_free(flags->model);
 	g_free(flags->pull_policy);
 	g_free(flags->install_to);
+	g_free(flags->into);
+	registry_flags_done(&flags->registry);
 }
 
-static gboolean parse_flags(int argc, char **argv, struct flags *flags)
+static gboolean parse_flags(int argc, char **argv, struct fetch_flags *flags)
 {
 	const GOptionEntry entries[] = {
 	    {"store", 0, 0, G_OPTION_ARG_STRING, &flags->store,
@@ -74,6 +56,21 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"Always, IfNotPresent or Never [IfNotPresent]", "POLICY"},
 	    {"install-to", 0, 0, G_OPTION_ARG_FILENAME, &flags->install_to,
 		"Copy this program to DIR/" BINARY_NAME " first, for the pod's probes", "DIR"},
+	    {"into", 0, 0, G_OPTION_ARG_FILENAME, &flags->into,
+		"Copy the model into DIR, an Ollama models directory of the pod's own", "DIR"},
+	    {"read-only", 0, 0, G_OPTION_ARG_NONE, &flags->read_only,
+		"With --into: only see that the model is there", NULL},
+	    {"store-patience", 0, 0, G_OPTION_ARG_INT, &flags->patience_s,
+		"With --into: pull from the registry after so long without the store [30]",
+		"SECONDS"},
+	    {"insecure-registries", 0, 0, G_OPTION_ARG_STRING, &flags->registry.insecure,
+		"With --into, for a node without a store: as for the verb store "
+		"[$OLLAMA_INSECURE_REGISTRIES]",
+		"LIST"},
+	    {"registry-mirrors", 0, 0, G_OPTION_ARG_STRING, &flags->registry.mirrors,
+		"The same [$OLLAMA_REGISTRY_MIRRORS]", "LIST"},
+	    {"ca-file", 0, 0, G_OPTION_ARG_FILENAME, &flags->registry.ca_file,
+		"The same [$OLLAMA_CA_FILE]", "FILE"},
 	    G_OPTION_ENTRY_NULL,
 	};
 	const char *missing = NULL;
@@ -81,15 +78,20 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 	if (!cmd_parse(&argc, &argv, "fetch",
 		"Init container of a model's pod: waits until the node's store has the model and "
 		"shows\n"
-		"it to this pod.",
+		"it to this pod, or copies it into the pod's own volume.",
 		"A flag wins over its environment variable (in brackets). A store that does not "
 		"answer\n"
-		"is asked again, for ever; a request that it refuses ends this with 1.",
+		"is asked again, for ever; a request that it refuses ends this with 1. With "
+		"--into, after\n"
+		"30 s without the store the model is pulled from its registry; one pod writes at a "
+		"time,\n"
+		"the others wait for it.",
 		entries))
 		return FALSE;
 	cmd_env_default(&flags->store, "OLLAMA_STORE_URL");
 	cmd_env_default(&flags->pod_uid, "POD_UID");
 	cmd_env_default(&flags->model, "MODEL");
+	registry_flags_env(&flags->registry);
 	if (flags->store == NULL)
 		missing = "--store or $OLLAMA_STORE_URL";
 	else if (flags->image == NULL)
@@ -241,14 +243,15 @@ static gboolean on_body(void *data, const char *bytes, gsize len)
 	return TRUE;
 }
 
-static char *make_body(const struct flags *flags)
+static char *make_body(const struct fetch_flags *flags)
 {
 	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 
 	yyjson_mut_doc_set_root(doc, root);
 	json_mut_set_str(doc, root, "image", flags->image);
-	json_mut_set_str(doc, root, "podUID", flags->pod_uid);
+	if (flags->into == NULL)
+		json_mut_set_str(doc, root, "podUID", flags->pod_uid);
 	json_mut_set_str(doc, root, "model", flags->model);
 	json_mut_set_str(doc, root, "pullPolicy", flags->pull_policy);
 	return json_mut_print(root, NULL);
@@ -260,7 +263,8 @@ static char *converse(struct fetch *fetch)
 {
 	static const struct http_call_ops OPS = {.head = on_head, .body = on_body};
 	static const char *const HEADERS[] = {"Content-Type: application/json", NULL};
-	g_autofree char *url = g_strconcat(fetch->flags->store, "/v1/views", NULL);
+	g_autofree char *url = g_strconcat(
+	    fetch->flags->store, fetch->flags->into == NULL ? "/v1/views" : "/v1/pulls", NULL);
 	g_autofree char *body = make_body(fetch->flags);
 	g_autoptr(GError) error = NULL;
 	struct http_request request = {.method = "POST",
@@ -274,9 +278,10 @@ static char *converse(struct fetch *fetch)
 
 	fetch->status = 0;
 	fetch->heard = FALSE;
+	fetch->ready = FALSE;
 	g_string_truncate(fetch->refusal, 0);
 	lines_init(&fetch->lines, LINE_MAX_BYTES);
-	ok = http_perform(&request, USER_AGENT, &OPS, fetch, NULL, &error);
+	ok = http_perform(&request, USER_AGENT, &OPS, fetch, fetch->cancelled, &error);
 	lines_done(&fetch->lines);
 	if (fetch->ready || (fetch->status != 0 && fetch->status != 200))
 		return NULL;
@@ -292,25 +297,43 @@ static char *refusal_text(const struct fetch *fetch)
 	return g_strdup(text != NULL ? text : fetch->refusal->str);
 }
 
+enum fetch_answer fetch_ask(struct fetch *fetch, char **ret_problem)
+{
+	g_autofree char *problem = converse(fetch);
+	g_autofree char *refusal = NULL;
+
+	if (fetch->ready)
+		return FETCH_READY;
+	if (problem != NULL) {
+		*ret_problem = g_steal_pointer(&problem);
+		return FETCH_TROUBLE;
+	}
+	refusal = refusal_text(fetch);
+	if (fetch->status == 400) {
+		*ret_problem = g_steal_pointer(&refusal);
+		return FETCH_REFUSED;
+	}
+	*ret_problem = g_strdup_printf("status %d, %s", fetch->status, refusal);
+	return FETCH_TROUBLE;
+}
+
 static int fetch_until_ready(struct fetch *fetch)
 {
 	g_autoptr(GRand) random = g_rand_new();
 	struct backoff backoff = {RETRY_BASE_MS, RETRY_CAP_MS, 2, 0.2, 0};
 
 	for (;;) {
-		g_autofree char *problem = converse(fetch);
-		g_autofree char *refusal = NULL, *wait = NULL;
+		g_autofree char *problem = NULL, *wait = NULL;
 		gint64 wait_ms;
 
-		if (fetch->ready)
+		switch (fetch_ask(fetch, &problem)) {
+		case FETCH_READY:
 			return 0;
-		if (problem == NULL) {
-			refusal = refusal_text(fetch);
-			if (fetch->status == 400) {
-				fprintf(stderr, "%s\n", refusal);
-				return 1;
-			}
-			problem = g_strdup_printf("status %d, %s", fetch->status, refusal);
+		case FETCH_REFUSED:
+			fprintf(stderr, "%s\n", problem);
+			return 1;
+		case FETCH_TROUBLE:
+			break;
 		}
 		if (fetch->heard)
 			backoff_reset(&backoff);
@@ -330,7 +353,7 @@ static void on_signal(int number)
 
 int cmd_fetch(int argc, char **argv)
 {
-	struct flags flags = {0};
+	struct fetch_flags flags = {.patience_s = STORE_PATIENCE_S};
 	struct fetch fetch = {.flags = &flags};
 	int code = 2;
 
@@ -341,7 +364,8 @@ int cmd_fetch(int argc, char **argv)
 		code = 1;
 		fetch.refusal = g_string_new(NULL);
 		if (flags.install_to == NULL || install(flags.install_to))
-			code = fetch_until_ready(&fetch);
+			code =
+			    flags.into != NULL ? fetch_volume(&fetch) : fetch_until_ready(&fetch);
 		g_string_free(fetch.refusal, TRUE);
 	}
 	g_free(fetch.printed);

@@ -1,6 +1,7 @@
 #include "cmd/cmd.h"
 
 #include "base/quantity.h"
+#include "cmd/registry_flags.h"
 #include "store/server.h"
 
 #include <stdio.h>
@@ -14,9 +15,7 @@ struct flags {
 	char *directory;
 	char *listen;
 	char *node;
-	char *insecure;
-	char *mirrors;
-	char *ca_file;
+	struct registry_flags registry;
 	char *log_level;
 	char *log_format;
 };
@@ -36,9 +35,7 @@ static void flags_done(struct flags *flags)
 	g_free(flags->directory);
 	g_free(flags->listen);
 	g_free(flags->node);
-	g_free(flags->insecure);
-	g_free(flags->mirrors);
-	g_free(flags->ca_file);
+	registry_flags_done(&flags->registry);
 	g_free(flags->log_level);
 	g_free(flags->log_format);
 }
@@ -52,15 +49,15 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"Address of the HTTP API [" DEFAULT_LISTEN "]", "HOST:PORT"},
 	    {"node", 0, 0, G_OPTION_ARG_STRING, &flags->node,
 		"This node's name, for the states that are reported [$NODE_NAME]", "NAME"},
-	    {"insecure-registries", 0, 0, G_OPTION_ARG_STRING, &flags->insecure,
+	    {"insecure-registries", 0, 0, G_OPTION_ARG_STRING, &flags->registry.insecure,
 		"Registries spoken to over plain http: HOST[:PORT],... "
 		"[$OLLAMA_INSECURE_REGISTRIES]",
 		"LIST"},
-	    {"registry-mirrors", 0, 0, G_OPTION_ARG_STRING, &flags->mirrors,
+	    {"registry-mirrors", 0, 0, G_OPTION_ARG_STRING, &flags->registry.mirrors,
 		"Ask another server in a registry's place: HOST=URL,... "
 		"[$OLLAMA_REGISTRY_MIRRORS]",
 		"LIST"},
-	    {"ca-file", 0, 0, G_OPTION_ARG_FILENAME, &flags->ca_file,
+	    {"ca-file", 0, 0, G_OPTION_ARG_FILENAME, &flags->registry.ca_file,
 		"Trust these roots too (PEM) [$OLLAMA_CA_FILE]", "FILE"},
 	    {"log-level", 0, 0, G_OPTION_ARG_STRING, &flags->log_level,
 		"debug, info, warn or error [$LOG_LEVEL, else info]", "LEVEL"},
@@ -81,9 +78,7 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		entries))
 		return FALSE;
 	cmd_env_default(&flags->node, "NODE_NAME");
-	cmd_env_default(&flags->insecure, "OLLAMA_INSECURE_REGISTRIES");
-	cmd_env_default(&flags->mirrors, "OLLAMA_REGISTRY_MIRRORS");
-	cmd_env_default(&flags->ca_file, "OLLAMA_CA_FILE");
+	registry_flags_env(&flags->registry);
 	if (flags->directory == NULL)
 		flags->directory = g_strdup(DEFAULT_DIRECTORY);
 	if (flags->listen == NULL)
@@ -105,50 +100,6 @@ static gboolean parse_listen(const char *text, char **ret_host, guint16 *ret_por
 			      : g_strndup(text, (gsize)(colon - text));
 	*ret_port = (guint16)port;
 	return TRUE;
-}
-
-/* The system's roots and those of `path`, since a CA list is used in the system's place. */
-static GBytes *load_roots(const char *path, GError **error)
-{
-	static const char *const SYSTEM[] = {"/etc/ssl/certs/ca-certificates.crt",
-	    "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
-	const char *given = g_getenv("SSL_CERT_FILE");
-	g_autofree char *ours = NULL, *systems = NULL;
-	gsize len;
-
-	if (!g_file_get_contents(path, &ours, &len, error))
-		return NULL;
-	if (given != NULL)
-		(void)g_file_get_contents(given, &systems, NULL, NULL);
-	for (guint i = 0; i < G_N_ELEMENTS(SYSTEM) && given == NULL && systems == NULL; i++)
-		(void)g_file_get_contents(SYSTEM[i], &systems, NULL, NULL);
-	char *all = g_strconcat(ours, "\n", systems != NULL ? systems : "", NULL);
-	return g_bytes_new_take(all, strlen(all));
-}
-
-/* FALSE: the sentence says which flag is wrong. */
-static gboolean make_registry_options(struct store *store, GError **error)
-{
-	struct registry_options *options = &store->registry;
-
-	options->user_agent = "ollama-operator/" OPERATOR_VERSION;
-	options->insecure = registry_parse_hosts(store->flags.insecure, error);
-	if (options->insecure == NULL) {
-		g_prefix_error(error, "--insecure-registries: ");
-		return FALSE;
-	}
-	options->mirrors = registry_parse_mirrors(store->flags.mirrors, error);
-	if (options->mirrors == NULL) {
-		g_prefix_error(error, "--registry-mirrors: ");
-		return FALSE;
-	}
-	if (store->flags.ca_file == NULL)
-		return TRUE;
-	options->tls = http_tls_new();
-	options->tls->ca_pem = load_roots(store->flags.ca_file, error);
-	if (options->tls->ca_pem == NULL)
-		g_prefix_error(error, "--ca-file: ");
-	return options->tls->ca_pem != NULL;
 }
 
 /* One line when a pull begins, is done, has failed. */
@@ -226,11 +177,7 @@ static void store_done(struct store *store)
 	store_server_free(store->server);
 	loop_free(store->loop);
 	content_free(store->content);
-	if (store->registry.mirrors != NULL)
-		g_hash_table_unref(store->registry.mirrors);
-	if (store->registry.insecure != NULL)
-		g_hash_table_unref(store->registry.insecure);
-	http_tls_free(store->registry.tls);
+	registry_options_clear(&store->registry);
 	log_free(store->log);
 	flags_done(&store->flags);
 }
@@ -250,7 +197,7 @@ int cmd_store(int argc, char **argv)
 	else if (!parse_listen(store.flags.listen, &host, &port))
 		fprintf(stderr, "ollama-operator store: --listen \"%s\": it must be HOST:PORT\n",
 		    store.flags.listen);
-	else if (!make_registry_options(&store, &error))
+	else if (!registry_flags_options(&store.flags.registry, &store.registry, &error))
 		fprintf(stderr, "ollama-operator store: %s\n", error->message);
 	else if ((store.log = cmd_open_log(store.flags.log_level, store.flags.log_format)) != NULL)
 		code = run(&store, host, port);
