@@ -11,7 +11,7 @@
  * Prints one line of JSON: how long each took, in seconds from the first request.
  */
 #include "model/resource.h"
-#include "operator/children.h"
+#include "operator/plan.h"
 
 #include "kube/client.h"
 
@@ -73,11 +73,9 @@ static gboolean parse_flags(int argc, char **argv, struct floor_flags *flags)
 
 /* A failure is said, and the whole run counts for nothing. */
 static yyjson_doc *create(
-    struct floor *run, const struct kube_resource *resource, yyjson_mut_doc *body)
+    struct floor *run, const struct kube_resource *resource, const char *text, gsize len)
 {
 	g_autoptr(GError) error = NULL;
-	gsize len;
-	g_autofree char *text = json_mut_print(yyjson_mut_doc_get_root(body), &len);
 	yyjson_doc *stored =
 	    kube_create(run->client, resource, run->flags.namespace, text, len, &error);
 
@@ -118,7 +116,9 @@ static void *write_models(void *data)
 
 	while ((number = g_atomic_int_add(&run->next_model, 1)) < run->flags.models) {
 		g_autoptr(yyjson_mut_doc) body = model_body(run, run->flags.first + number);
-		g_autoptr(yyjson_doc) stored = create(run, &MODEL_RESOURCE, body);
+		gsize len;
+		g_autofree char *text = json_mut_print(yyjson_mut_doc_get_root(body), &len);
+		g_autoptr(yyjson_doc) stored = create(run, &MODEL_RESOURCE, text, len);
 
 		if (run->flags.children && stored != NULL)
 			g_async_queue_push(
@@ -127,24 +127,40 @@ static void *write_models(void *data)
 	return NULL;
 }
 
+/* What the manager would do first for a Model that has no children yet. */
+static GPtrArray *plan(struct floor *run, const struct model *model)
+{
+	g_autoptr(GPtrArray) nothing = g_ptr_array_new();
+	const struct observed observed = {
+	    .model = model, .pods = nothing, .pulls = nothing, .now_us = g_get_real_time()};
+	g_autofree char *refused = NULL;
+	const char *reason = NULL;
+	GPtrArray *actions = plan_children(&observed, &run->settings, &refused, &reason);
+
+	if (refused != NULL || actions->len != 2) {
+		g_atomic_int_inc(&run->failures);
+		fprintf(stderr, "floor: %u actions; %s\n", actions->len, refused);
+	}
+	return actions;
+}
+
 static void make_children(struct floor *run, const struct kube_object *object)
 {
 	g_autoptr(GError) error = NULL;
 	AUTO(model) model = model_from_object(object, &error);
-	g_autoptr(yyjson_mut_doc) deployment = NULL;
-	g_autoptr(yyjson_mut_doc) service = NULL;
-	g_autoptr(yyjson_doc) stored_deployment = NULL;
-	g_autoptr(yyjson_doc) stored_service = NULL;
+	g_autoptr(GPtrArray) actions = NULL;
 
 	if (model == NULL) {
 		g_atomic_int_inc(&run->failures);
 		fprintf(stderr, "floor: %s\n", error->message);
 		return;
 	}
-	deployment = child_deployment(model, &run->settings, NULL);
-	stored_deployment = create(run, &KUBE_DEPLOYMENTS, deployment);
-	service = child_service(model);
-	stored_service = create(run, &KUBE_SERVICES, service);
+	actions = plan(run, model);
+	for (guint i = 0; i < actions->len; i++) {
+		const struct action *action = actions->pdata[i];
+		g_autoptr(yyjson_doc) stored =
+		    create(run, action->resource, action->body, action->body_len);
+	}
 }
 
 static void *write_children(void *data)
