@@ -47,13 +47,13 @@ static gboolean belongs_to(yyjson_val *child, const struct model *model)
 	       g_strcmp0(json_str(child, "metadata", "labels", LABEL_MODEL_NAME, NULL), label) == 0;
 }
 
-/* Covered in all that we say, and not on its way out. */
+/* Covered in all that we say. */
 static gboolean is_as_wanted(yyjson_val *child, yyjson_mut_doc *wanted)
 {
 	g_autoptr(yyjson_doc) fixed = yyjson_mut_doc_imut_copy(wanted, NULL);
 	yyjson_val *root = yyjson_doc_get_root(fixed);
 
-	return child != NULL && json_str(child, "metadata", "deletionTimestamp", NULL) == NULL &&
+	return child != NULL &&
 	       json_covers(json_at(child, "metadata", NULL), json_at(root, "metadata", NULL)) &&
 	       json_covers(json_at(child, "spec", NULL), json_at(root, "spec", NULL));
 }
@@ -75,13 +75,43 @@ static void plan_child(GPtrArray *actions, const struct kube_resource *resource,
 	g_ptr_array_add(actions, action);
 }
 
-static char *refusal(
-    const struct kube_resource *resource, yyjson_val *child, const struct model *model)
+/* "a, b": what keeps it. The caller's. */
+static char *finalizers_of(yyjson_val *child)
+{
+	GString *text = g_string_new(NULL);
+	yyjson_arr_iter iter;
+	yyjson_val *finalizer;
+
+	yyjson_arr_iter_init(json_at(child, "metadata", "finalizers", NULL), &iter);
+	while ((finalizer = yyjson_arr_iter_next(&iter)) != NULL) {
+		if (yyjson_is_str(finalizer))
+			g_string_append_printf(
+			    text, "%s%s", text->len == 0 ? "" : ", ", yyjson_get_str(finalizer));
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* Why a child must be left as it is, the caller's; NULL: it may be made or changed. */
+static char *refusal(const struct kube_resource *resource, yyjson_val *child,
+    const struct model *model, const char **ret_reason)
 {
 	const char *name = json_str(child, "metadata", "name", NULL);
+	g_autofree char *finalizers = NULL;
 
-	if (child == NULL || belongs_to(child, model))
+	if (child == NULL)
 		return NULL;
+	/* What goes cannot be brought back, only waited for: its end is an event. */
+	if (json_str(child, "metadata", "deletionTimestamp", NULL) != NULL) {
+		finalizers = finalizers_of(child);
+		*ret_reason = "BeingDeleted";
+		return g_strdup_printf("%s %s/%s is being deleted, and a new one comes when it has "
+				       "gone; its finalizers: %s",
+		    resource->kind, model->namespace, name,
+		    *finalizers == '\0' ? "none" : finalizers);
+	}
+	if (belongs_to(child, model))
+		return NULL;
+	*ret_reason = "NameTaken";
 	return g_strdup_printf(
 	    "%s %s/%s exists and is not this Model's: delete or rename it, or give "
 	    "the Model another name",
@@ -138,13 +168,12 @@ GPtrArray *plan_children(const struct observed *observed, const struct operator_
 	/* Children of a Model that goes are the garbage collector's. */
 	if (model->deleting || model->image == NULL)
 		return actions;
-	*ret_refused = refusal(&KUBE_DEPLOYMENTS, observed->deployment, model);
+	*ret_refused = refusal(&KUBE_DEPLOYMENTS, observed->deployment, model, ret_refused_reason);
 	if (*ret_refused == NULL)
-		*ret_refused = refusal(&KUBE_SERVICES, observed->service, model);
-	if (*ret_refused != NULL) {
-		*ret_refused_reason = "NameTaken";
+		*ret_refused =
+		    refusal(&KUBE_SERVICES, observed->service, model, ret_refused_reason);
+	if (*ret_refused != NULL)
 		return actions;
-	}
 	deployment = wanted_deployment(observed, settings, &error);
 	if (deployment == NULL) {
 		*ret_refused = g_strdup(error->message);

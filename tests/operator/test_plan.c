@@ -2,10 +2,12 @@
 #include "fixtures.h"
 #include "operator/children.h"
 #include "operator/plan.h"
+#include "json/yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -94,6 +96,32 @@ static void test_nothing_to_do_when_all_is_as_wanted(void **state)
 	actions = children(&scene);
 	assert_int_equal(actions->len, 0);
 	scene_done(&scene);
+}
+
+/* It cannot be brought back: whoever keeps it is named, whether it was ours or another's. */
+static void test_a_child_that_goes_is_waited_for(void **state)
+{
+	static const char *const services[] = {
+	    "{metadata: {name: ollama-model-phi, deletionTimestamp: '2026-01-01T00:00:00Z', "
+	    "finalizers: [example.com/hold, b]}}",
+	    "{metadata: {name: ollama-model-phi, deletionTimestamp: '2026-01-01T00:00:00Z', "
+	    "finalizers: [example.com/hold, b], ownerReferences: [{uid: other}]}}",
+	};
+
+	(void)state;
+	for (gsize i = 0; i < G_N_ELEMENTS(services); i++) {
+		struct scene scene;
+		g_autoptr(GPtrArray) read = yaml_read(services[i], strlen(services[i]), NULL);
+		g_autoptr(GPtrArray) actions = NULL;
+
+		scene_init(&scene, "{image: phi}", NULL);
+		scene.observed.service = yyjson_doc_get_root(read->pdata[0]);
+		actions = children(&scene);
+		assert_int_equal(actions->len, 0);
+		assert_string_equal(scene.reason, "BeingDeleted");
+		assert_non_null(strstr(scene.refused, "example.com/hold, b"));
+		scene_done(&scene);
+	}
 }
 
 /* Fault 3 of the predecessor: only replicas were kept in step. */
@@ -288,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_makes_both_children),
 	    cmocka_unit_test(test_nothing_to_do_when_all_is_as_wanted),
+	    cmocka_unit_test(test_a_child_that_goes_is_waited_for),
 	    cmocka_unit_test(test_any_change_of_the_spec_is_applied),
 	    cmocka_unit_test(test_what_is_set_no_more_is_applied),
 	    cmocka_unit_test(test_somebody_elses_objects_are_not_touched),
