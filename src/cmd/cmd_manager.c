@@ -18,6 +18,7 @@ enum {
 	PROBLEM_EVERY_MS = 2000,
 	DEFAULT_WORKERS = 8,
 	DEFAULT_WATCH_IDLE_S = 150,
+	WATCH_IDLE_MIN_S = 6, /* below 5 s an informer spares the server for longer each time */
 	DEFAULT_STORE_PORT = 11435,
 	/*
 	 * A leader stops believing in itself 10 s after its last renewal and another leads after 15
@@ -178,8 +179,8 @@ static gboolean complete_flags(struct flags *flags)
 		    flags->workers);
 		return FALSE;
 	}
-	if (flags->watch_idle < 1 || flags->watch_idle > 3600) {
-		fprintf(stderr, "ollama-operator manager: --watch-idle %d: it must be 1 to 3600\n",
+	if (flags->watch_idle < WATCH_IDLE_MIN_S || flags->watch_idle > 3600) {
+		fprintf(stderr, "ollama-operator manager: --watch-idle %d: it must be 6 to 3600\n",
 		    flags->watch_idle);
 		return FALSE;
 	}

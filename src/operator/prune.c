@@ -35,7 +35,7 @@ static void prune_metadata(yyjson_mut_val *object)
 {
 	KEEP_ONLY(yyjson_mut_obj_get(object, "metadata"), "name", "namespace", "uid",
 	    "resourceVersion", "generation", "labels", "annotations", "ownerReferences",
-	    "deletionTimestamp", "creationTimestamp");
+	    "deletionTimestamp", "finalizers", "creationTimestamp");
 }
 
 void prune_model(yyjson_mut_doc *doc, yyjson_mut_val *object)
