@@ -278,7 +278,7 @@ static void set_pod(yyjson_mut_doc *doc, yyjson_mut_val *template, const struct 
  * does not set any more would stay in its child for ever. The hash of all that we say is part of
  * it, so any change is applied, and the API server then removes what we owned and do not say now.
  */
-static void set_said(yyjson_mut_doc *doc)
+static void set_applied_hash(yyjson_mut_doc *doc)
 {
 	yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
 	yyjson_mut_val *metadata = yyjson_mut_obj_get(root, "metadata");
@@ -287,7 +287,8 @@ static void set_said(yyjson_mut_doc *doc)
 	g_autofree char *hash =
 	    g_strdup_printf("%016" G_GINT64_MODIFIER "x", hash_stable(text, len));
 
-	json_mut_set_str(doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_SAID, hash);
+	json_mut_set_str(
+	    doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_APPLIED_HASH, hash);
 }
 
 static void set_selector(
@@ -311,44 +312,84 @@ gint64 child_round_memory(gint64 bytes)
 	return (bytes + MEBIBYTE - 1) / MEBIBYTE * MEBIBYTE;
 }
 
-/* Only where neither the Model nor its pod template says anything of memory. */
-static void request_memory(yyjson_mut_doc *doc, yyjson_mut_val *template, gint64 bytes)
+static yyjson_mut_val *find_server(yyjson_mut_val *template)
 {
 	yyjson_mut_val *containers =
 	    yyjson_mut_obj_get(yyjson_mut_obj_get(template, "spec"), "containers");
-	g_autofree char *quantity =
-	    g_strdup_printf("%" G_GINT64_FORMAT "Mi", child_round_memory(bytes) / MEBIBYTE);
 	yyjson_mut_arr_iter iter;
 	yyjson_mut_val *container;
 
 	yyjson_mut_arr_iter_init(containers, &iter);
 	while ((container = yyjson_mut_arr_iter_next(&iter)) != NULL) {
-		yyjson_mut_val *resources = yyjson_mut_obj_get(container, "resources");
-
-		if (!yyjson_mut_equals_str(yyjson_mut_obj_get(container, "name"), SERVER_CONTAINER))
-			continue;
-		if (yyjson_mut_obj_get(yyjson_mut_obj_get(resources, "requests"), "memory") ==
-			NULL &&
-		    yyjson_mut_obj_get(yyjson_mut_obj_get(resources, "limits"), "memory") == NULL)
-			set_resource(doc, container, "requests", "memory", quantity);
+		if (yyjson_mut_equals_str(yyjson_mut_obj_get(container, "name"), SERVER_CONTAINER))
+			return container;
 	}
+	return NULL;
+}
+
+static const char *memory_of(yyjson_mut_val *container, const char *kind)
+{
+	yyjson_mut_val *resources = yyjson_mut_obj_get(container, "resources");
+
+	return yyjson_mut_get_str(
+	    yyjson_mut_obj_get(yyjson_mut_obj_get(resources, kind), "memory"));
+}
+
+/*
+ * The estimate is asked for only where neither the Model nor its pod template says anything of
+ * memory. An annotation tells what we asked for, and whence, so that it can later be told from what
+ * somebody set by hand.
+ */
+static void request_memory(
+    yyjson_mut_doc *doc, yyjson_mut_val *metadata, yyjson_mut_val *template, gint64 estimate_bytes)
+{
+	yyjson_mut_val *server = find_server(template);
+	const char *source = "spec";
+	g_autofree char *quantity = g_strdup_printf(
+	    "%" G_GINT64_FORMAT "Mi", child_round_memory(estimate_bytes) / MEBIBYTE);
+	g_autofree char *note = NULL;
+
+	if (estimate_bytes > 0 && memory_of(server, "requests") == NULL &&
+	    memory_of(server, "limits") == NULL) {
+		set_resource(doc, server, "requests", "memory", quantity);
+		source = "estimate";
+	}
+	if (memory_of(server, "requests") == NULL)
+		return;
+	note = g_strdup_printf("%s=%s", source, memory_of(server, "requests"));
+	json_mut_set_str(
+	    doc, json_mut_object(doc, metadata, "annotations"), ANNOTATION_MEMORY, note);
+}
+
+static gint64 bytes_of(const char *quantity)
+{
+	gint64 bytes;
+
+	return quantity != NULL && quantity_parse(quantity, &bytes) ? bytes : 0;
 }
 
 gint64 child_memory_request(yyjson_val *deployment)
 {
 	yyjson_arr_iter iter;
 	yyjson_val *container;
-	gint64 bytes;
 
 	yyjson_arr_iter_init(
 	    json_at(deployment, "spec", "template", "spec", "containers", NULL), &iter);
 	while ((container = yyjson_arr_iter_next(&iter)) != NULL) {
-		const char *text = json_str(container, "resources", "requests", "memory", NULL);
-
 		if (g_strcmp0(json_str(container, "name", NULL), SERVER_CONTAINER) == 0)
-			return text != NULL && quantity_parse(text, &bytes) ? bytes : 0;
+			return bytes_of(
+			    json_str(container, "resources", "requests", "memory", NULL));
 	}
 	return 0;
+}
+
+void child_memory_asked(yyjson_val *deployment, gint64 *ret_bytes, gboolean *ret_estimated)
+{
+	const char *note = json_str(deployment, "metadata", "annotations", ANNOTATION_MEMORY, NULL);
+	const char *equals = note == NULL ? NULL : strchr(note, '=');
+
+	*ret_bytes = equals == NULL ? 0 : bytes_of(equals + 1);
+	*ret_estimated = note != NULL && g_str_has_prefix(note, "estimate=");
 }
 
 yyjson_mut_doc *child_deployment(const struct model *model,
@@ -374,9 +415,8 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	set_pod(doc, template, model, settings);
 	if (!template_amend(doc, template, model, error))
 		return NULL;
-	if (facts->memory_bytes > 0)
-		request_memory(doc, template, facts->memory_bytes);
-	set_said(doc);
+	request_memory(doc, metadata, template, facts->memory_bytes);
+	set_applied_hash(doc);
 	return g_steal_pointer(&doc);
 }
 
@@ -398,6 +438,6 @@ yyjson_mut_doc *child_service(const struct model *model)
 	json_mut_set_int(doc, port, "port", OLLAMA_PORT);
 	json_mut_set_str(doc, port, "protocol", "TCP");
 	json_mut_set_str(doc, port, "targetPort", "ollama");
-	set_said(doc);
+	set_applied_hash(doc);
 	return doc;
 }

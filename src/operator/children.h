@@ -18,7 +18,9 @@
 /* The Model's whole name on its pods: a label may be too short for it. */
 #define ANNOTATION_MODEL "ollama.ayaka.io/model"
 /* On children: a hash of all that the manager says about them. */
-#define ANNOTATION_SAID "ollama.ayaka.io/said"
+#define ANNOTATION_APPLIED_HASH "ollama.ayaka.io/applied-hash"
+/* On Deployments: the memory that we asked for, as "estimate=..." or "spec=...". */
+#define ANNOTATION_MEMORY "ollama.ayaka.io/memory-request"
 #define CHILD_SELECTOR LABEL_TYPE "=model"
 
 #define FIELD_MANAGER "ollama-operator"
@@ -51,6 +53,8 @@ gint64 child_round_memory(gint64 bytes);
 
 /* The server container's own request of memory as it stands in a Deployment, bytes; 0: none. */
 gint64 child_memory_request(yyjson_val *deployment);
+/* What we asked for when we last applied it, 0: nothing; and was that an estimate? */
+void child_memory_asked(yyjson_val *deployment, gint64 *ret_bytes, gboolean *ret_estimated);
 
 yyjson_mut_doc *child_service(const struct model *model);
 

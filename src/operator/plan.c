@@ -118,36 +118,31 @@ static char *refusal(const struct kube_resource *resource, yyjson_val *child,
 	    resource->kind, model->namespace, name);
 }
 
-/* Is what the Deployment asks for what we once estimated, or has somebody else set it? */
-static gboolean request_is_ours(const struct model *model, gint64 request_bytes)
-{
-	return request_bytes == 0 || request_bytes == child_round_memory(json_int(model->status, 0,
-							  "memory", "total", NULL));
-}
-
 /*
- * The estimate becomes the request, unless somebody set it by hand (kubectl set resources). And a
- * Model that serves is not restarted for a better estimate alone: when all else is as it was, what
- * its pods ask for stays.
+ * The estimate becomes the request, unless somebody set it by hand (kubectl set resources): then we
+ * say nothing of it, and theirs stays. And a Model that serves is not restarted for a better
+ * estimate alone: when all else is as it was, what its pods ask for stays.
  */
 static yyjson_mut_doc *wanted_deployment(
     const struct observed *observed, const struct operator_settings *settings, GError **error)
 {
 	const struct model *model = observed->model;
-	gboolean serves =
-	    json_int(observed->deployment, 0, "status", "availableReplicas", NULL) > 0;
-	struct child_facts facts = {.existing = observed->deployment};
-	gint64 request_bytes = child_memory_request(observed->deployment);
-	gboolean ours = request_is_ours(model, request_bytes);
+	yyjson_val *existing = observed->deployment;
+	gboolean serves = json_int(existing, 0, "status", "availableReplicas", NULL) > 0;
+	gint64 has_bytes = child_memory_request(existing);
+	struct child_facts facts = {.existing = existing};
 	g_autoptr(yyjson_mut_doc) as_it_was = NULL;
+	gint64 asked_bytes;
+	gboolean estimated;
 
-	if (!memory_need_is_requested(model))
+	child_memory_asked(existing, &asked_bytes, &estimated);
+	if (!memory_need_is_requested(model) || (has_bytes > 0 && has_bytes != asked_bytes))
 		return child_deployment(model, settings, &facts, error);
-	if (serves || !ours || observed->memory == NULL) {
-		facts.memory_bytes = request_bytes;
+	if (serves || observed->memory == NULL) {
+		facts.memory_bytes = estimated ? asked_bytes : 0;
 		as_it_was = child_deployment(model, settings, &facts, error);
-		if (as_it_was == NULL || !ours || observed->memory == NULL ||
-		    is_as_wanted(observed->deployment, as_it_was))
+		if (as_it_was == NULL || observed->memory == NULL ||
+		    is_as_wanted(existing, as_it_was))
 			return g_steal_pointer(&as_it_was);
 	}
 	facts.memory_bytes = observed->memory->total_bytes;

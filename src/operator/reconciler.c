@@ -207,12 +207,41 @@ static void record(struct reconciler *reconciler, const struct model *model, con
 	recorder_event(reconciler->deps.recorder, &about, type, reason, "%s", message);
 }
 
+/* Were we asked to apply the very body that we applied last? Then somebody else has changed it. */
+static gboolean was_changed_by_hand(const struct action *action, yyjson_val *child)
+{
+	const char *hash =
+	    json_str(child, "metadata", "annotations", ANNOTATION_APPLIED_HASH, NULL);
+
+	return hash != NULL && strstr(action->body, hash) != NULL;
+}
+
+static void record_applied(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, yyjson_val *child)
+{
+	const char *kind = action->resource->kind;
+	g_autofree char *message = NULL;
+
+	if (action->creates) {
+		message = g_strdup_printf("created %s %s", kind, action->name);
+		record(reconciler, model, "Normal", "Created", message);
+	} else if (was_changed_by_hand(action, child)) {
+		message =
+		    g_strdup_printf("%s %s was changed by hand and is put back as the Model says: "
+				    "change the Model instead",
+			kind, action->name);
+		record(reconciler, model, "Warning", "PutBack", message);
+	} else {
+		message = g_strdup_printf("updated %s %s", kind, action->name);
+		record(reconciler, model, "Normal", "Updated", message);
+	}
+}
+
 /* FALSE: an error to retry, or with *ret_refused set a refusal to report. */
 static gboolean apply_child(struct reconciler *reconciler, const struct model *model,
-    const struct action *action, char **ret_refused, GError **error)
+    const struct action *action, yyjson_val *child, char **ret_refused, GError **error)
 {
 	g_autoptr(yyjson_doc) stored = NULL;
-	g_autofree char *message = NULL;
 
 	if (!check_may_write(reconciler, error))
 		return FALSE;
@@ -223,9 +252,7 @@ static gboolean apply_child(struct reconciler *reconciler, const struct model *m
 	if (stored == NULL)
 		return FALSE;
 	remember_applied(reconciler, model, action, yyjson_doc_get_root(stored));
-	message = g_strdup_printf("%s %s %s", action->creates ? "created" : "updated",
-	    action->resource->kind, action->name);
-	record(reconciler, model, "Normal", action->creates ? "Created" : "Updated", message);
+	record_applied(reconciler, model, action, child);
 	return TRUE;
 }
 
@@ -259,12 +286,12 @@ static gboolean do_children(struct reconciler *reconciler, const struct observed
 
 	for (guint i = 0; i < actions->len && *ret_refused == NULL; i++) {
 		const struct action *action = actions->pdata[i];
+		yyjson_val *child = child_of(observed, action->resource);
 		GError *problem = NULL;
 
-		if (was_just_applied(
-			reconciler, observed->model, action, child_of(observed, action->resource)))
+		if (was_just_applied(reconciler, observed->model, action, child))
 			continue;
-		if (apply_child(reconciler, observed->model, action, ret_refused, &problem))
+		if (apply_child(reconciler, observed->model, action, child, ret_refused, &problem))
 			continue;
 		if (*ret_refused != NULL) {
 			*ret_reason = "NameTaken";

@@ -233,6 +233,9 @@ def edited_children(t):
             t.cluster.delete(kind, t.namespace, name)
             wait_until("children again", lambda: find_children(t, "phi"), timeout=60)
     check(not bad, "not put back: " + ", ".join(bad))
+    wait_until("an Event says so", lambda: any(
+        kind == "Warning" and reason == "PutBack" and "change the Model" in message
+        for kind, reason, message in events_of(t, "phi")))
 
 
 @test("an edit that the API server does not let us put back is told in its words, until it heals")

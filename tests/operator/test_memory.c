@@ -101,21 +101,38 @@ static void test_an_estimate_restarts_nobody(void **state)
 	    planned_request("{image: phi, contextLength: 512}", NULL, without, &ESTIMATE),
 	    ESTIMATE.total_bytes);
 	/* Stores that are gone for a while take nothing back. */
-	assert_int_equal(
-	    planned_request("{image: phi}", "{memory: {total: 5905580032}}", with, NULL), -1);
+	assert_int_equal(planned_request("{image: phi}", NULL, with, NULL), -1);
 }
 
-/* kubectl set resources: the Model says nothing of memory, so it holds, whatever else changes. */
+/*
+ * kubectl set resources: the Model says nothing of memory, so it holds, whatever else changes. We
+ * leave the field out: then it is theirs alone.
+ */
 static void test_a_request_by_hand_stays(void **state)
 {
-	g_autoptr(yyjson_doc) by_hand = served_deployment("{image: phi}", 8 * GIB);
-	static const char status[] = "{memory: {total: 5905580032}}";
+	g_autoptr(yyjson_doc) ours = served_deployment("{image: phi}", 11 * GIB / 2);
+	g_autofree char *text = json_print(yyjson_doc_get_root(ours), NULL);
+	g_auto(GStrv) parts = g_strsplit(text, "\"memory\":\"5632Mi\"", 2);
+	g_autofree char *edited = g_strjoinv("\"memory\":\"8Gi\"", parts);
+	g_autoptr(yyjson_doc) by_hand = json_parse(edited, strlen(edited), NULL);
 
 	(void)state;
+	assert_int_equal(child_memory_request(yyjson_doc_get_root(by_hand)), 8 * GIB);
 	assert_int_equal(
-	    planned_request("{image: phi, contextLength: 512}", status, by_hand, &ESTIMATE),
-	    8 * GIB);
-	assert_int_equal(planned_request("{image: phi}", status, by_hand, &ESTIMATE), -1);
+	    planned_request("{image: phi, contextLength: 512}", NULL, by_hand, &ESTIMATE), 0);
+	assert_int_equal(planned_request("{image: phi}", NULL, by_hand, &ESTIMATE), 0);
+}
+
+/* What the Model itself asked for goes when the Model says nothing any more. */
+static void test_a_request_taken_back_goes(void **state)
+{
+	g_autoptr(yyjson_doc) before =
+	    served_deployment("{image: phi, resources: {requests: {memory: 1Gi}}}", 0);
+
+	(void)state;
+	assert_int_equal(planned_request("{image: phi}", NULL, before, NULL), 0);
+	assert_int_equal(
+	    planned_request("{image: phi}", NULL, before, &ESTIMATE), ESTIMATE.total_bytes);
 }
 
 static void test_the_status_remembers(void **state)
@@ -192,6 +209,7 @@ int main(void)
 	    cmocka_unit_test(test_who_says_something_is_heard),
 	    cmocka_unit_test(test_an_estimate_restarts_nobody),
 	    cmocka_unit_test(test_a_request_by_hand_stays),
+	    cmocka_unit_test(test_a_request_taken_back_goes),
 	    cmocka_unit_test(test_the_status_remembers),
 	    cmocka_unit_test(test_both_numbers_when_no_node_can_hold_it),
 	};
