@@ -106,6 +106,49 @@ def table(models, runs, titles):
     return "\n".join(lines)
 
 
+def _ratio(runs, key, value_of):
+    """Ours as a multiple of another's; None when one of them did not run."""
+    if "ours" not in runs or key not in runs or not value_of(runs[key]):
+        return None
+    return value_of(runs["ours"]) / value_of(runs[key])
+
+
+def _ours(runs, value_of):
+    return value_of(runs["ours"]) if "ours" in runs else None
+
+
+# What, the bar, and the figure that must not be above it.
+BARS = (
+    ("memory, no Model, MB", lambda n: 8,
+     lambda runs: _ours(runs, lambda f: f["memory_empty_kb"]["rss"] * 1.024e-3)),
+    ("memory, all Models Available, MB", {1000: 12, 10000: 64}.get,
+     lambda runs: _ours(runs, lambda f: f["memory_kb"]["rss"] * 1.024e-3)),
+    ("memory, of the Go peer's without limits", lambda n: 0.2,
+     lambda runs: _ratio(runs, "go-unlimited", lambda f: f["memory_kb"]["rss"])),
+    ("CPU, of the Go peer's without limits", lambda n: 0.333,
+     lambda runs: _ratio(runs, "go-unlimited", lambda f: f["cpu_s"])),
+    ("all children there, of the floor's time", lambda n: 1.3,
+     lambda runs: _ratio(runs, "floor", lambda f: f["children_s"])),
+    ("all Available, of the floor's time", lambda n: 1.3,
+     lambda runs: _ratio(runs, "floor", lambda f: f["available_s"])),
+    ("requests a minute, idle", lambda n: 0,
+     lambda runs: _ours(runs, lambda f: _requests(f, "idle_requests") * 60 / f["idle_s"])),
+    ("spec change → child changed, median, ms", lambda n: 20,
+     lambda runs: _ours(runs, lambda f: f["change_ms"]["median"])),
+)
+
+
+def bars(models, runs):
+    """Ours beside what it is meant to be at most."""
+    lines = ["| ollama-operator | bar | measured | |", "|---|---:|---:|---|"]
+    for what, bar_of, value_of in BARS:
+        bar, value = bar_of(models), value_of(runs)
+        if bar is not None and value is not None:
+            verdict = "met" if value <= bar else "missed"
+            lines.append(f"| {what} | {bar:g} | {value:.3g} | {verdict} |")
+    return "\n".join(lines)
+
+
 def kinds(runs, titles):
     """What the requests were."""
     lines = []
@@ -124,8 +167,10 @@ def markdown(result):
              + ", ".join(f"{name} {version}" for name, version in what.items())
              + f". Load before: {result['load']}."]
     for models, runs in result["runs"].items():
-        parts += ["", table(int(models), runs, result["titles"]), "", "Requests until quiet:", "",
-                  kinds(runs, result["titles"])]
+        parts += ["", table(int(models), runs, result["titles"])]
+        if "ours" in runs:
+            parts += ["", bars(int(models), runs)]
+        parts += ["", "Requests until quiet:", "", kinds(runs, result["titles"])]
     return "\n".join(parts) + "\n"
 
 
