@@ -141,7 +141,7 @@ class Stream(threading.Thread):
 class Tally(threading.Thread):
     """Notes when the collections of a namespace reach `wanted` objects: `reached` {resource: time}.
 
-    It asks for one object and the number of the others, which costs the API server next to nothing.
+    A context manager. It asks for one object and the number of the others, which costs the API server next to nothing.
     """
 
     def __init__(self, cluster, namespace, resources, wanted):
@@ -162,6 +162,9 @@ class Tally(threading.Thread):
                 if count >= self._wanted:
                     self.reached[resource] = time.time()
                     self._left.remove(resource)
+
+    def check(self):
+        check(self.is_alive() or not self._left, "the count of children broke off: see above")
 
     def __enter__(self):
         self.start()

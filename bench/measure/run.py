@@ -79,6 +79,7 @@ class Run:
 
             def done():
                 stream.check()
+                tally.check()
                 return len(tally.reached) == 2 and len(available) >= self._models
             wait_until("all children are there and available", done, self._options.timeout)
         self._note_converged(wrote, tally.reached, available)
