@@ -1,10 +1,12 @@
 #include "cmd/cmd.h"
 
+#include "base/quantity.h"
 #include "ctl/leader.h"
 #include "model/resource.h"
 #include "net/http_server.h"
 #include "operator/children.h"
 #include "operator/operator.h"
+#include "operator/volumes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +38,10 @@ struct flags {
 	char *server_image;
 	char *store_url;
 	char *store_directory;
+	char *claim_size;
+	/* Of the environment only: what pods are told that cannot reach their node's store. */
+	char *insecure_registries;
+	char *registry_mirrors;
 	char *health_address;
 	char *metrics_address;
 	char *log_level;
@@ -77,6 +83,9 @@ static void flags_done(struct flags *flags)
 	g_free(flags->server_image);
 	g_free(flags->store_url);
 	g_free(flags->store_directory);
+	g_free(flags->claim_size);
+	g_free(flags->insecure_registries);
+	g_free(flags->registry_mirrors);
 	g_free(flags->health_address);
 	g_free(flags->metrics_address);
 	g_free(flags->log_level);
@@ -108,6 +117,10 @@ static gboolean parse_flags(int argc, char **argv, struct flags *flags)
 		"The store's directory on each node [$STORE_DIRECTORY, else "
 		"/var/lib/ollama-operator]",
 		"DIR"},
+	    {"claim-size", 0, 0, G_OPTION_ARG_STRING, &flags->claim_size,
+		"Size of the claims that namespaces' Models share; they grow, and never shrink "
+		"[$CLAIM_SIZE, else " DEFAULT_CLAIM_SIZE "]",
+		"QUANTITY"},
 	    {"workers", 0, 0, G_OPTION_ARG_INT, &flags->workers, "Models worked on at once [8]",
 		"N"},
 	    {"watch-idle", 0, 0, G_OPTION_ARG_INT, &flags->watch_idle,
@@ -147,6 +160,7 @@ static void set_default(char **value, const char *fallback)
 static gboolean complete_flags(struct flags *flags)
 {
 	g_autofree char *store_url = NULL;
+	gint64 claim_bytes;
 
 	cmd_env_default(&flags->namespace, "POD_NAMESPACE");
 	set_default(&flags->namespace, DEFAULT_NAMESPACE);
@@ -166,6 +180,10 @@ static gboolean complete_flags(struct flags *flags)
 	set_default(&flags->metrics_address, "0.0.0.0:8080");
 	if (flags->watch_idle == 0)
 		flags->watch_idle = DEFAULT_WATCH_IDLE_S;
+	cmd_env_default(&flags->claim_size, "CLAIM_SIZE");
+	set_default(&flags->claim_size, DEFAULT_CLAIM_SIZE);
+	cmd_env_default(&flags->insecure_registries, "OLLAMA_INSECURE_REGISTRIES");
+	cmd_env_default(&flags->registry_mirrors, "OLLAMA_REGISTRY_MIRRORS");
 	if (flags->workers == 0)
 		flags->workers = DEFAULT_WORKERS;
 	if (flags->image == NULL) {
@@ -182,6 +200,13 @@ static gboolean complete_flags(struct flags *flags)
 	if (flags->watch_idle < WATCH_IDLE_MIN_S || flags->watch_idle > 3600) {
 		fprintf(stderr, "ollama-operator manager: --watch-idle %d: it must be 6 to 3600\n",
 		    flags->watch_idle);
+		return FALSE;
+	}
+	if (!quantity_parse(flags->claim_size, &claim_bytes) || claim_bytes < 1) {
+		fprintf(stderr,
+		    "ollama-operator manager: --claim-size \"%s\": it must be a quantity, as "
+		    "100Gi\n",
+		    flags->claim_size);
 		return FALSE;
 	}
 	if (flags->store_directory[0] != '/') {
@@ -205,6 +230,9 @@ static void fill_settings(struct manager *manager)
 	    .server_image = flags->server_image,
 	    .store_url = flags->store_url,
 	    .store_directory = flags->store_directory,
+	    .claim_size = flags->claim_size,
+	    .insecure_registries = flags->insecure_registries,
+	    .registry_mirrors = flags->registry_mirrors,
 	    .store_selector =
 		"app.kubernetes.io/name=ollama-operator,app.kubernetes.io/component=store",
 	    .store_port = DEFAULT_STORE_PORT,

@@ -61,6 +61,10 @@ static void read_spec(struct model *model, yyjson_val *spec)
 	model->keep_alive = json_str(spec, "keepAlive", NULL);
 	if (model->keep_alive == NULL)
 		model->keep_alive = "-1";
+	model->claim_name = json_str(spec, "persistentVolumeClaim", "claimName", NULL);
+	model->claim_read_only = json_bool(spec, FALSE, "persistentVolumeClaim", "readOnly", NULL);
+	model->storage_class = json_str(spec, "storageClassName", NULL);
+	model->access_mode = json_str(spec, "persistentVolume", "accessMode", NULL);
 	model->resources = member_of_type(spec, "resources", FALSE);
 	model->image_pull_secrets = member_of_type(spec, "imagePullSecrets", TRUE);
 	model->extra_env = member_of_type(spec, "extraEnv", TRUE);

@@ -32,6 +32,10 @@ struct model {
 	gint64 context_length;     /* default 4096 */
 	gint64 parallel;           /* default 1 */
 	const char *keep_alive;    /* Ollama's words; default "-1" */
+	const char *claim_name;    /* spec.persistentVolumeClaim.claimName; NULL: none */
+	gboolean claim_read_only;  /* spec.persistentVolumeClaim.readOnly */
+	const char *storage_class; /* NULL: none named */
+	const char *access_mode;   /* spec.persistentVolume.accessMode; NULL: none named */
 	yyjson_val *resources;     /* ResourceRequirements or NULL */
 	yyjson_val *image_pull_secrets;
 	yyjson_val *extra_env;

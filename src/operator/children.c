@@ -5,6 +5,7 @@
 #include "operator/hardware.h"
 #include "operator/server_env.h"
 #include "operator/template.h"
+#include "operator/volumes.h"
 
 #include <string.h>
 
@@ -416,6 +417,7 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 	if (!template_amend(doc, template, model, error))
 		return NULL;
 	request_memory(doc, metadata, template, facts->memory_bytes);
+	volumes_apply(doc, spec, settings, facts->volumes);
 	set_applied_hash(doc);
 	return g_steal_pointer(&doc);
 }

@@ -38,6 +38,7 @@ struct child_facts {
 	yyjson_val *existing;
 	/* What the server asks for where nobody has said anything of memory; 0: nothing. */
 	gint64 memory_bytes;
+	const struct volume_choice *volumes; /* NULL: the node's store */
 };
 
 /*

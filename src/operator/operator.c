@@ -8,6 +8,7 @@
 #include "operator/prune.h"
 #include "operator/pull_watcher.h"
 #include "operator/reconciler.h"
+#include "operator/volumes.h"
 
 #include <string.h>
 
@@ -26,6 +27,8 @@ enum informer_index {
 	DEPLOYMENTS,
 	SERVICES,
 	PODS,
+	CLAIMS,
+	NAMESPACES,
 	N_WAITED_FOR,
 	STORES = N_WAITED_FOR,
 	NODES,
@@ -106,7 +109,68 @@ static void largest_node_changed(void *data)
 		    ((const struct kube_object *)models->pdata[i])->key);
 }
 
+static void work_on_namespace(struct operator* operator, const char * namespace)
+{
+	g_autoptr(GPtrArray) models = cache_list(informer_cache(operator->informers[MODELS]));
+
+	for (guint i = 0; i < models->len; i++) {
+		const struct kube_object *model = models->pdata[i];
+
+		if (strcmp(model->namespace, namespace) == 0)
+			workqueue_add(controller_queue(operator->controller), model->key);
+	}
+}
+
+/* A claim that a Model names matters by its access mode alone, which never changes. */
+static void claim_changed(void *data, struct kube_object *claim)
+{
+	if (g_str_has_prefix(claim->name, SHARED_CLAIM))
+		work_on_namespace(data, claim->namespace);
+}
+
+static void claim_upserted(
+    void *data, struct kube_object *old_object, struct kube_object *new_object)
+{
+	(void)old_object;
+	claim_changed(data, new_object);
+}
+
+static const struct informer_handler CLAIMS_HANDLER = {claim_upserted, claim_changed};
+
+static char *enforced_level(const struct kube_object *namespace)
+{
+	g_autoptr(yyjson_doc) body = namespace == NULL ? NULL : kube_object_parse(namespace);
+
+	return g_strdup(
+	    json_str(yyjson_doc_get_root(body), "metadata", "labels", LABEL_ENFORCE, NULL));
+}
+
+static void namespace_upserted(
+    void *data, struct kube_object *old_object, struct kube_object *new_object)
+{
+	g_autofree char *before = enforced_level(old_object);
+	g_autofree char *after = enforced_level(new_object);
+
+	if (g_strcmp0(before, after) != 0)
+		work_on_namespace(data, new_object->name);
+}
+
+static void namespace_deleted(void *data, struct kube_object *object)
+{
+	/* Its Models go too. */
+	(void)data;
+	(void)object;
+}
+
+static const struct informer_handler NAMESPACES_HANDLER = {namespace_upserted, namespace_deleted};
+
 /* ---- life ---- */
+
+/* Nodes and namespaces are in no namespace: whoever may only see one is not asked for them. */
+static gboolean is_watched(const struct operator* operator, guint i)
+{
+	return (i != NODES && i != NAMESPACES) || operator->settings->watch_namespace == NULL;
+}
 
 static struct informer *make_informer(
     struct operator* operator, const struct informer_options * options)
@@ -140,6 +204,10 @@ static void make_informers(struct operator* operator)
 		.namespace = settings->namespace,
 		.label_selector = settings->store_selector,
 		.prune = prune_pod},
+	    [CLAIMS] = {.resource = &KUBE_PVCS,
+		.namespace = settings->watch_namespace,
+		.prune = prune_claim},
+	    [NAMESPACES] = {.resource = &KUBE_NAMESPACES, .prune = prune_namespace},
 	    [NODES] = {.resource = &KUBE_NODES, .prune = prune_node},
 	};
 
@@ -157,6 +225,8 @@ static void make_reconciler(struct operator* operator)
 	    .deployments = informer_cache(operator->informers[DEPLOYMENTS]),
 	    .services = informer_cache(operator->informers[SERVICES]),
 	    .pods = informer_cache(operator->informers[PODS]),
+	    .claims = informer_cache(operator->informers[CLAIMS]),
+	    .namespaces = informer_cache(operator->informers[NAMESPACES]),
 	    .pulls = operator->pulls,
 	    .phases = operator->phases,
 	    .inspector = operator->inspector,
@@ -225,10 +295,11 @@ struct operator*
 	make_reconciler(operator);
 	make_controller(operator);
 	make_pull_watcher(operator);
+	informer_add_handler(operator->informers[CLAIMS], &CLAIMS_HANDLER, operator);
+	informer_add_handler(operator->informers[NAMESPACES], &NAMESPACES_HANDLER, operator);
 	informer_add_handler(operator->informers[NODES], &NODES_HANDLER, operator->nodes);
 	for (guint i = 0; i < N_INFORMERS; i++) {
-		/* Nodes are nobody's namespace: whoever may only see one is not asked for them. */
-		if (i != NODES || settings->watch_namespace == NULL)
+		if (is_watched(operator, i))
 			informer_start(operator->informers[i]);
 	}
 	return operator;
@@ -256,7 +327,7 @@ void operator_free(struct operator* operator)
 gboolean operator_has_synced(struct operator* operator)
 {
 	for (guint i = 0; i < N_WAITED_FOR; i++) {
-		if (!informer_has_synced(operator->informers[i]))
+		if (is_watched(operator, i) && !informer_has_synced(operator->informers[i]))
 			return FALSE;
 	}
 	return TRUE;

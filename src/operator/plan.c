@@ -5,6 +5,7 @@
 #include "operator/memory_need.h"
 #include "operator/pulls.h"
 #include "operator/status.h"
+#include "operator/volumes.h"
 
 #include <string.h>
 
@@ -75,6 +76,20 @@ static void plan_child(GPtrArray *actions, const struct kube_resource *resource,
 	g_ptr_array_add(actions, action);
 }
 
+/* Before the pods that use it. It is nobody's child: it may be there long before, and long after.
+ */
+static void plan_claim(
+    GPtrArray *actions, const struct observed *observed, const struct operator_settings *settings)
+{
+	const struct volume_choice volumes = volumes_choose(
+	    observed->model, observed->claim_name, observed->claim, observed->namespace);
+	g_autoptr(yyjson_mut_doc) claim =
+	    volumes_shared_claim(observed->model, settings, &volumes, observed->claim);
+
+	if (claim != NULL)
+		plan_child(actions, &KUBE_PVCS, observed->claim, claim);
+}
+
 /* "a, b": what keeps it. The caller's. */
 static char *finalizers_of(yyjson_val *child)
 {
@@ -130,7 +145,9 @@ static yyjson_mut_doc *wanted_deployment(
 	yyjson_val *existing = observed->deployment;
 	gboolean serves = json_int(existing, 0, "status", "availableReplicas", NULL) > 0;
 	gint64 has_bytes = child_memory_request(existing);
-	struct child_facts facts = {.existing = existing};
+	const struct volume_choice volumes =
+	    volumes_choose(model, observed->claim_name, observed->claim, observed->namespace);
+	struct child_facts facts = {.existing = existing, .volumes = &volumes};
 	g_autoptr(yyjson_mut_doc) as_it_was = NULL;
 	gint64 asked_bytes;
 	gboolean estimated;
@@ -169,6 +186,7 @@ GPtrArray *plan_children(const struct observed *observed, const struct operator_
 		    refusal(&KUBE_SERVICES, observed->service, model, ret_refused_reason);
 	if (*ret_refused != NULL)
 		return actions;
+	plan_claim(actions, observed, settings);
 	deployment = wanted_deployment(observed, settings, &error);
 	if (deployment == NULL) {
 		*ret_refused = g_strdup(error->message);

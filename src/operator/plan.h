@@ -16,6 +16,10 @@ struct observed {
 	const struct model *model;
 	yyjson_val *deployment; /* NULL: there is none */
 	yyjson_val *service;
+	yyjson_val
+	    *claim; /* the object of `claim_name`; NULL: there is none, or none is asked for */
+	const char *claim_name;               /* what the Model's weights are in; NULL: no claim */
+	yyjson_val *namespace;                /* NULL: not known */
 	GPtrArray *pods;                      /* struct kube_object */
 	GPtrArray *pulls;                     /* struct pull_state of the Model's image */
 	const struct memory_estimate *memory; /* NULL: not known */

@@ -93,3 +93,20 @@ void prune_node(yyjson_mut_doc *doc, yyjson_mut_val *object)
 	KEEP_ONLY(object, "metadata", "status");
 	KEEP_ONLY(yyjson_mut_obj_get(object, "status"), "allocatable");
 }
+
+void prune_claim(yyjson_mut_doc *doc, yyjson_mut_val *object)
+{
+	(void)doc;
+	prune_metadata(object);
+	KEEP_ONLY(object, "metadata", "spec");
+	KEEP_ONLY(
+	    yyjson_mut_obj_get(object, "spec"), "accessModes", "storageClassName", "resources");
+}
+
+void prune_namespace(yyjson_mut_doc *doc, yyjson_mut_val *object)
+{
+	(void)doc;
+	KEEP_ONLY(object, "metadata");
+	KEEP_ONLY(
+	    yyjson_mut_obj_get(object, "metadata"), "name", "uid", "resourceVersion", "labels");
+}

@@ -11,6 +11,8 @@ void prune_model(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_deployment(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_service(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_node(yyjson_mut_doc *doc, yyjson_mut_val *object);
+void prune_claim(yyjson_mut_doc *doc, yyjson_mut_val *object);
+void prune_namespace(yyjson_mut_doc *doc, yyjson_mut_val *object);
 void prune_pod(yyjson_mut_doc *doc, yyjson_mut_val *object);
 
 #endif

@@ -5,6 +5,7 @@
 #include "operator/children.h"
 #include "operator/memory_need.h"
 #include "operator/plan.h"
+#include "operator/volumes.h"
 
 #include <string.h>
 
@@ -245,7 +246,9 @@ static gboolean apply_child(struct reconciler *reconciler, const struct model *m
 
 	if (!check_may_write(reconciler, error))
 		return FALSE;
-	if (action->creates && !is_free(reconciler, model, action, ret_refused, error))
+	/* Claims are all in our cache, and a shared one may be anybody's. */
+	if (action->creates && action->resource != &KUBE_PVCS &&
+	    !is_free(reconciler, model, action, ret_refused, error))
 		return FALSE;
 	stored = kube_apply(reconciler->deps.client, action->resource, model->namespace,
 	    action->name, NULL, action->body, action->body_len, TRUE, error);
@@ -258,6 +261,8 @@ static gboolean apply_child(struct reconciler *reconciler, const struct model *m
 
 static yyjson_val *child_of(const struct observed *observed, const struct kube_resource *resource)
 {
+	if (resource == &KUBE_PVCS)
+		return observed->claim;
 	return resource == &KUBE_DEPLOYMENTS ? observed->deployment : observed->service;
 }
 
@@ -278,6 +283,25 @@ static gboolean explain_refusal(GError **problem, char **ret_refused, const char
 	return TRUE;
 }
 
+/* Its class may not let a claim grow: that is no reason to keep a Model from running. */
+static gboolean is_growth_refused(const struct action *action, const GError *problem)
+{
+	return action->resource == &KUBE_PVCS && !action->creates &&
+	       (kube_error_is(problem, KUBE_ERROR_INVALID) ||
+		   kube_error_is(problem, KUBE_ERROR_DENIED));
+}
+
+/* Said once; and not asked for again before the claim or the wanted size changes. */
+static void accept_claim_as_it_is(struct reconciler *reconciler, const struct model *model,
+    const struct action *action, yyjson_val *claim, const GError *problem)
+{
+	g_autofree char *message =
+	    g_strdup_printf("claim %s stays as large as it is: %s", action->name, problem->message);
+
+	remember_applied(reconciler, model, action, claim);
+	record(reconciler, model, "Warning", "ClaimNotGrown", message);
+}
+
 static gboolean do_children(struct reconciler *reconciler, const struct observed *observed,
     char **ret_refused, const char **ret_reason, GError **error)
 {
@@ -295,6 +319,10 @@ static gboolean do_children(struct reconciler *reconciler, const struct observed
 			continue;
 		if (*ret_refused != NULL) {
 			*ret_reason = "NameTaken";
+		} else if (is_growth_refused(action, problem)) {
+			accept_claim_as_it_is(
+			    reconciler, observed->model, action, child, problem);
+			g_clear_error(&problem);
 		} else if (!explain_refusal(&problem, ret_refused, ret_reason)) {
 			g_propagate_error(error, problem);
 			return FALSE;
@@ -379,6 +407,35 @@ static gboolean know_memory(struct reconciler *reconciler, const struct model *m
 	       inspector_estimate(reconciler->deps.inspector, model, ret, ret_again_ms);
 }
 
+/*
+ * The claim that holds the Model's weights, by name (the caller's; NULL: none) and as it is. Where
+ * the shared one is of another kind than the Model asks for, the one beside it.
+ */
+static char *find_claim(
+    struct reconciler *reconciler, const struct model *model, yyjson_doc **ret_claim)
+{
+	struct cache *claims = reconciler->deps.claims;
+	g_autofree char *name = volumes_claim_name(model);
+	g_autoptr(yyjson_doc) claim =
+	    name == NULL ? NULL : parse_cached(claims, model->namespace, name);
+
+	if (claim != NULL && !volumes_claim_fits(model, yyjson_doc_get_root(claim))) {
+		g_free(name);
+		name = volumes_other_claim_name(model);
+		yyjson_doc_free(claim);
+		claim = parse_cached(claims, model->namespace, name);
+	}
+	*ret_claim = g_steal_pointer(&claim);
+	return g_steal_pointer(&name);
+}
+
+static yyjson_doc *parse_namespace(struct reconciler *reconciler, const char *name)
+{
+	AUTO(kube_object) object = cache_get(reconciler->deps.namespaces, name);
+
+	return object == NULL ? NULL : kube_object_parse(object);
+}
+
 static gboolean run_for(struct reconciler *reconciler, const struct model *model,
     struct reconcile_result *ret_result, GError **error)
 {
@@ -388,6 +445,9 @@ static gboolean run_for(struct reconciler *reconciler, const struct model *model
 	g_autofree char *image = model->image == NULL ? NULL : reference_full(model->image);
 	g_autoptr(yyjson_doc) deployment = parse_cached(deps->deployments, model->namespace, child);
 	g_autoptr(yyjson_doc) service = parse_cached(deps->services, model->namespace, child);
+	g_autoptr(yyjson_doc) claim = NULL;
+	g_autofree char *claim_name = find_claim(reconciler, model, &claim);
+	g_autoptr(yyjson_doc) namespace = parse_namespace(reconciler, model->namespace);
 	g_autoptr(GPtrArray) pods = cache_by_index(deps->pods, key);
 	g_autoptr(GPtrArray) pulls = pulls_for_image(deps->pulls, image == NULL ? "" : image);
 	struct memory_estimate estimate;
@@ -397,6 +457,9 @@ static gboolean run_for(struct reconciler *reconciler, const struct model *model
 	    .model = model,
 	    .deployment = yyjson_doc_get_root(deployment),
 	    .service = yyjson_doc_get_root(service),
+	    .claim = yyjson_doc_get_root(claim),
+	    .claim_name = claim_name,
+	    .namespace = yyjson_doc_get_root(namespace),
 	    .pods = pods,
 	    .pulls = pulls,
 	    .memory = estimated ? &estimate : NULL,

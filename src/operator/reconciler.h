@@ -22,7 +22,8 @@ struct reconciler_deps {
 	struct kube_client *client;
 	struct recorder *recorder;
 	const struct clock *clock;
-	struct cache *models, *deployments, *services, *pods;
+	struct cache *models, *deployments, *services, *pods, *claims;
+	struct cache *namespaces; /* empty where they may not be watched */
 	struct pulls *pulls;
 	struct phases *phases;
 	struct inspector *inspector;

@@ -15,6 +15,11 @@ struct operator_settings {
 	const char *store_url;       /* how a pod reaches its node's store */
 	const char *store_directory; /* the store's directory on each node */
 	const char *store_selector;  /* labels of the store's pods */
+	/* What pods pull from where their node's store does not answer; NULL: as the store's flags.
+	 */
+	const char *insecure_registries;
+	const char *registry_mirrors;
+	const char *claim_size; /* of the namespaces' shared claims; NULL: the default */
 	guint16 store_port;
 	guint workers;
 };
