@@ -57,7 +57,7 @@ def shape(thing, name, uid):
     text = json.dumps([metadata, spec, status], sort_keys=True)
     text = re.sub(r'"(lastTransitionTime|lastUpdateTime)": "[^"]*"', r'"\1": ""', text)
     # A hash over names too.
-    text = re.sub(r'("ollama.ayaka.io/said"): "[^"]*"', r'\1: ""', text)
+    text = re.sub(r'("ollama.ayaka.io/(?:said|applied-hash)"): "[^"]*"', r'\1: ""', text)
     return text.replace(uid, "UID").replace(name, "NAME")
 
 
@@ -236,7 +236,7 @@ def every_start(t):
         # To lose the answer of a watch is to cut it.
         rules += [api.add("cut" if fault == "lost" else fault, pattern)
                   for pattern in FIRST_WATCHES]
-        manager = t.manager("--watch-namespace", namespace, "--watch-idle", "4",
+        manager = t.manager("--watch-namespace", namespace, "--watch-idle", "6",
                             kubeconfig=api.kubeconfig, namespace=namespace, everywhere=True)
         begun.append((fault, namespace, rules, manager))
     start = time.monotonic()

@@ -21,7 +21,8 @@ from harness.cluster import TOP, ControlPlane  # noqa: E402
 from harness.suite import Suite  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 
-from integration import access, adoption, children, crd, election, faults, outages, progress, template  # noqa: E402,F401
+from integration import (access, adoption, calamities, children, crd, election,  # noqa: E402,F401
+                         faults, outages, progress, template, watches)
 
 
 def install(cluster):
