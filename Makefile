@@ -7,7 +7,7 @@ BUILD  ?= $(CACHE)/build/$(CLONE)-$(KIND)
 MESON_FLAGS := $(if $(SANITIZE),-Db_sanitize=address$(comma)undefined -Db_lundef=false)
 comma := ,
 
-.PHONY: help build unit check integration e2e test run image install.yaml fuzz fmt lab clean-lab clean deps
+.PHONY: help build unit check integration e2e test run image install.yaml fuzz fmt bench lab clean-lab clean deps
 
 help:
 	@echo 'make run              bring up a lab cluster, install the operator, let a model answer'
@@ -23,6 +23,7 @@ help:
 	@echo 'make image            the container image, as a tar'
 	@echo 'make install.yaml     dist/install.yaml from config/'
 	@echo 'make lab, make clean-lab   bring the lab up; end it and leave nothing behind'
+	@echo 'make bench MODELS=1000    figures of the manager beside a Go peer and a floor'
 	@echo 'make fmt              clang-format'
 	@echo 'make clean            remove this clone'"'"'s build directories'
 
@@ -67,6 +68,10 @@ fuzz:
 
 fmt:
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format-19 -i
+
+bench:
+	@tools/as-root tools/deps build lab image
+	@tools/as-root bench/manager --models $(or $(MODELS),1000) --out docs/benchmarks.md --json $(CACHE)/bench/manager.json
 
 lab:
 	@tools/deps lab

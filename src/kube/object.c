@@ -29,7 +29,7 @@ static const char *controller_uid(yyjson_val *value)
 /* Text of the pruned object, the caller's. */
 static char *prune_and_print(yyjson_val *value, kube_prune_fn prune, gsize *ret_len)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *object = yyjson_val_mut_copy(doc, value);
 	yyjson_mut_val *metadata = yyjson_mut_obj_get(object, "metadata");
 	yyjson_mut_val *annotations = yyjson_mut_obj_get(metadata, "annotations");
@@ -123,8 +123,9 @@ yyjson_doc *kube_object_parse(const struct kube_object *object)
 					? NULL
 					: kube_codec_unpack(object->codec, object->json,
 					      object->packed_len, object->json_len);
+	/* Not json_parse(): this text is our own, and was bounded before it was written. */
 	yyjson_doc *doc =
-	    json_parse(unpacked != NULL ? unpacked : object->json, object->json_len, NULL);
+	    yyjson_read(unpacked != NULL ? unpacked : object->json, object->json_len, 0);
 
 	g_assert(doc != NULL);
 	return doc;
