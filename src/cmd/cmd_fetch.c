@@ -245,7 +245,7 @@ static gboolean on_body(void *data, const char *bytes, gsize len)
 
 static char *make_body(const struct fetch_flags *flags)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 
 	yyjson_mut_doc_set_root(doc, root);

@@ -107,7 +107,7 @@ static struct http_response *post(
     const struct flags *flags, const char *path, gboolean embed, GError **error)
 {
 	static const char *const HEADERS[] = {"Content-Type: application/json", NULL};
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	g_autofree char *url = g_strconcat(flags->server, path, NULL);
 	g_autofree char *body = NULL;

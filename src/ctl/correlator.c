@@ -187,7 +187,7 @@ static void set_involved_object(
 static char *create_body(const struct correlator *correlator, const struct event_record *record,
     const struct known_event *event, gsize *ret_len)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	yyjson_mut_val *metadata, *source;
 	g_autofree char *first = time_rfc3339(event->first_us);

@@ -100,8 +100,8 @@ static yyjson_mut_doc *lease_copy(const struct elector *elector)
 	yyjson_mut_val *root, *metadata;
 
 	if (elector->lease != NULL)
-		return yyjson_doc_mut_copy(elector->lease, NULL);
-	doc = yyjson_mut_doc_new(NULL);
+		return yyjson_doc_mut_copy(elector->lease, json_alc());
+	doc = yyjson_mut_doc_new(json_alc());
 	root = yyjson_mut_obj(doc);
 	yyjson_mut_doc_set_root(doc, root);
 	json_mut_set_str(doc, root, "apiVersion", "coordination.k8s.io/v1");

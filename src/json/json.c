@@ -1,6 +1,5 @@
 #include "json/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 G_DEFINE_QUARK(json - error - quark, json_error)
@@ -71,7 +70,10 @@ static yyjson_doc *parse(const char *text, gsize len, yyjson_read_flag flags, GE
 	}
 	/* Without the INSITU flag yyjson only reads the text, in spite of its signature. */
 	doc = yyjson_read_opts((char *)(guintptr)text, len, flags, NULL, &problem);
-	if (doc == NULL) {
+	if (doc == NULL && problem.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+		g_set_error(error, JSON_ERROR, JSON_ERROR_TOO_LARGE,
+		    "JSON text of %" G_GSIZE_FORMAT " bytes does not fit into memory", len);
+	} else if (doc == NULL) {
 		locate(text, MIN(problem.pos, len), &line, &column);
 		g_set_error(error, JSON_ERROR, JSON_ERROR_SYNTAX,
 		    "not valid JSON: %s at line %u, column %u", problem.msg, line, column);
@@ -91,6 +93,32 @@ yyjson_doc *json_parse_first(const char *text, gsize len, gsize *ret_used, GErro
 	if (doc != NULL)
 		*ret_used = yyjson_doc_get_read_size(doc);
 	return doc;
+}
+
+static void *alc_malloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return g_malloc(size);
+}
+
+static void *alc_realloc(void *ctx, void *block, size_t old_size, size_t size)
+{
+	(void)ctx;
+	(void)old_size;
+	return g_realloc(block, size);
+}
+
+static void alc_free(void *ctx, void *block)
+{
+	(void)ctx;
+	g_free(block);
+}
+
+const yyjson_alc *json_alc(void)
+{
+	static const yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, NULL};
+
+	return &alc;
 }
 
 static yyjson_val *walk(yyjson_val *value, va_list keys)
@@ -213,35 +241,21 @@ void json_mut_set_bool(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *
 	json_mut_set(doc, parent, key, yyjson_mut_bool(doc, value != FALSE));
 }
 
-/*
- * Copies out of yyjson's malloc'ed text, so that everything a caller frees is freed by g_free.
- */
-static char *take_text(char *text, gsize len, gsize *ret_len)
-{
-	char *copy;
-
-	g_assert(text != NULL);
-	copy = g_strndup(text, len);
-	free(text);
-	if (ret_len != NULL)
-		*ret_len = len;
-	return copy;
-}
-
 char *json_print(yyjson_val *value, gsize *ret_len)
 {
-	gsize len = 0;
-	char *text = yyjson_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+	char *text = yyjson_val_write_opts(value, YYJSON_WRITE_NOFLAG, json_alc(), ret_len, NULL);
 
-	return take_text(text, len, ret_len);
+	g_assert(text != NULL);
+	return text;
 }
 
 char *json_mut_print(yyjson_mut_val *value, gsize *ret_len)
 {
-	gsize len = 0;
-	char *text = yyjson_mut_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+	char *text =
+	    yyjson_mut_val_write_opts(value, YYJSON_WRITE_NOFLAG, json_alc(), ret_len, NULL);
 
-	return take_text(text, len, ret_len);
+	g_assert(text != NULL);
+	return text;
 }
 
 static gboolean object_covers(yyjson_val *observed, yyjson_val *desired)

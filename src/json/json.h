@@ -30,6 +30,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(yyjson_doc, yyjson_doc_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(yyjson_mut_doc, yyjson_mut_doc_free)
 
 /*
+ * GLib's allocator for yyjson: for all documents that are built here. Without memory it ends the
+ * process, as GLib does; yyjson's own would leave members out, and such a text could be sent. The
+ * parsers use malloc() and fail with an error. Text that it gave is freed by g_free().
+ */
+const yyjson_alc *json_alc(void);
+
+/*
  * Parses one JSON text. Errors: SYNTAX with line and column, TOO_LARGE. The bytes are copied.
  * Data after the first value is an error, unless `ret_used` is given: then it takes the length
  * that was read.

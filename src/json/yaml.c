@@ -290,7 +290,7 @@ static gboolean on_end(struct reader *reader, GError **error)
 
 static void document_start(struct reader *reader)
 {
-	reader->doc = yyjson_mut_doc_new(NULL);
+	reader->doc = yyjson_mut_doc_new(json_alc());
 	reader->root = NULL;
 	g_hash_table_remove_all(reader->anchors);
 	g_ptr_array_set_size(reader->anchor_pool, 0);
@@ -304,7 +304,7 @@ static gboolean document_end(struct reader *reader, GError **error)
 	if (reader->root == NULL || yyjson_mut_is_null(reader->root))
 		return TRUE;
 	yyjson_mut_doc_set_root(doc, reader->root);
-	result = yyjson_mut_doc_imut_copy(doc, NULL);
+	result = yyjson_mut_doc_imut_copy(doc, json_alc());
 	if (result == NULL)
 		return fail_large(reader, error, "does not fit into memory");
 	g_ptr_array_add(reader->docs, result);

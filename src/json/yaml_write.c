@@ -2,7 +2,6 @@
 
 #include "json/yaml_priv.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -52,12 +51,10 @@ static void emit_string(yaml_emitter_t *emitter, yyjson_val *value)
 static void emit_word(yaml_emitter_t *emitter, yyjson_val *value)
 {
 	gsize len = 0;
-	char *text = yyjson_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+	char *text = json_print(value, &len);
 
-	if (text == NULL)
-		g_error("writing YAML: a value that JSON does not have");
 	emit_scalar(emitter, text, len, YAML_PLAIN_SCALAR_STYLE);
-	free(text);
+	g_free(text);
 }
 
 static int key_class(char c)

@@ -299,7 +299,7 @@ yyjson_doc *kube_patch_merge(struct kube_client *client, const struct kube_resou
 /* DeleteOptions as JSON text, the caller's. */
 static char *delete_options(const char *uid, gsize *ret_len)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 
 	yyjson_mut_doc_set_root(doc, root);

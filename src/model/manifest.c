@@ -36,7 +36,7 @@ static char *digest_of(const char *text, gsize len)
 	GString *out = g_string_new(DIGEST_PREFIX);
 
 	if (EVP_Digest(text, len, raw, &n, EVP_sha256(), NULL) != 1)
-		g_error("SHA-256 is not available in this OpenSSL");
+		g_error("SHA-256: no memory, or not in this OpenSSL");
 	for (unsigned int i = 0; i < n; i++)
 		g_string_append_printf(out, "%02x", raw[i]);
 	return g_string_free(out, FALSE);

@@ -396,7 +396,7 @@ void child_memory_asked(yyjson_val *deployment, gint64 *ret_bytes, gboolean *ret
 yyjson_mut_doc *child_deployment(const struct model *model,
     const struct operator_settings *settings, const struct child_facts *facts, GError **error)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = new_body(doc, &KUBE_DEPLOYMENTS, model);
 	yyjson_mut_val *metadata = json_mut_object(doc, root, "metadata");
 	yyjson_mut_val *spec = json_mut_object(doc, root, "spec");
@@ -424,7 +424,7 @@ yyjson_mut_doc *child_deployment(const struct model *model,
 
 yyjson_mut_doc *child_service(const struct model *model)
 {
-	yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+	yyjson_mut_doc *doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = new_body(doc, &KUBE_SERVICES, model);
 	yyjson_mut_val *metadata = json_mut_object(doc, root, "metadata");
 	yyjson_mut_val *spec = json_mut_object(doc, root, "spec");

@@ -72,7 +72,7 @@ static void note_asked(struct inspector *inspector, const char *image, gboolean 
 static yyjson_doc *ask(struct inspector *inspector, const char *store, const char *image)
 {
 	static const char *const headers[] = {"Content-Type: application/json", NULL};
-	g_autoptr(yyjson_mut_doc) body = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) body = yyjson_mut_doc_new(json_alc());
 	g_autofree char *url = g_strconcat(store, "/v1/inspect", NULL);
 	g_autofree char *text = NULL;
 	AUTO(http_response) response = NULL;

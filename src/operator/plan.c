@@ -51,7 +51,7 @@ static gboolean belongs_to(yyjson_val *child, const struct model *model)
 /* Covered in all that we say. */
 static gboolean is_as_wanted(yyjson_val *child, yyjson_mut_doc *wanted)
 {
-	g_autoptr(yyjson_doc) fixed = yyjson_mut_doc_imut_copy(wanted, NULL);
+	g_autoptr(yyjson_doc) fixed = yyjson_mut_doc_imut_copy(wanted, json_alc());
 	yyjson_val *root = yyjson_doc_get_root(fixed);
 
 	return child != NULL &&
@@ -354,7 +354,7 @@ GPtrArray *plan_status(
 	if (model->deleting)
 		return actions;
 	status = status_compute(&input);
-	after = yyjson_mut_doc_imut_copy(status, NULL);
+	after = yyjson_mut_doc_imut_copy(status, json_alc());
 	if (status_same(model->status, yyjson_doc_get_root(after)))
 		return actions;
 	action = status_action(model, status);

@@ -407,7 +407,7 @@ yyjson_mut_doc *status_compute(const struct status_input *input)
 {
 	struct draft draft = {.in = input};
 
-	draft.doc = yyjson_mut_doc_new(NULL);
+	draft.doc = yyjson_mut_doc_new(json_alc());
 	draft.root = yyjson_mut_obj(draft.doc);
 	yyjson_mut_doc_set_root(draft.doc, draft.root);
 	draft.now = time_rfc3339(input->now_us);

@@ -138,7 +138,7 @@ yyjson_mut_doc *volumes_shared_claim(const struct model *model,
 	size = new_size(settings, claim);
 	if (size == NULL)
 		return NULL;
-	doc = yyjson_mut_doc_new(NULL);
+	doc = yyjson_mut_doc_new(json_alc());
 	root = yyjson_mut_obj(doc);
 	yyjson_mut_doc_set_root(doc, root);
 	json_mut_set_str(doc, root, "apiVersion", "v1");

@@ -28,7 +28,7 @@ struct blob_writer {
 static void hash_start(struct blob_writer *writer)
 {
 	if (EVP_DigestInit_ex(writer->hash, EVP_sha256(), NULL) != 1)
-		g_error("SHA-256 is not available in this OpenSSL");
+		g_error("SHA-256: no memory, or not in this OpenSSL");
 }
 
 static gboolean fail(const struct blob_writer *writer, const char *doing, GError **error)

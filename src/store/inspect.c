@@ -267,7 +267,7 @@ static gboolean read_header(struct inspection *inspection, GError **error)
 
 static char *print(const struct inspection *inspection)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	const struct model_config *config = inspection->config;
 	g_autofree char *image = reference_full(inspection->inspect->reference);

@@ -19,7 +19,7 @@ struct inspection {
 
 static char *failure_text(const char *reason, const char *message)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 
 	yyjson_mut_doc_set_root(doc, root);

@@ -16,7 +16,7 @@ struct request {
 static void respond_json_error(
     struct http_exchange *exchange, int status, const char *const *headers, const char *message)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	g_autofree char *text = NULL;
 	gsize len;

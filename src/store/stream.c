@@ -40,7 +40,7 @@ struct line {
 static char *format_line(const struct store_server *server, const struct image_state *state,
     const struct line *line, gsize *ret_len)
 {
-	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(NULL);
+	g_autoptr(yyjson_mut_doc) doc = yyjson_mut_doc_new(json_alc());
 	yyjson_mut_val *root = yyjson_mut_obj(doc);
 	char *text;
 
