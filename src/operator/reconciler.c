@@ -320,8 +320,7 @@ static gboolean do_children(struct reconciler *reconciler, const struct observed
 		if (*ret_refused != NULL) {
 			*ret_reason = "NameTaken";
 		} else if (is_growth_refused(action, problem)) {
-			accept_claim_as_it_is(
-			    reconciler, observed->model, action, child, problem);
+			accept_claim_as_it_is(reconciler, observed->model, action, child, problem);
 			g_clear_error(&problem);
 		} else if (!explain_refusal(&problem, ret_refused, ret_reason)) {
 			g_propagate_error(error, problem);
