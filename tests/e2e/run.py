@@ -22,7 +22,7 @@ from harness.suite import Suite  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 
 # The order of their tests; "end" takes the lab down and is imported only when that is wanted.
-from e2e import flow, faults, lifecycle, pods  # noqa: E402,F401
+from e2e import flow, faults, lifecycle, volumes, pods  # noqa: E402,F401
 from e2e.lab import OPERATOR_NAMESPACE, Lab, remove_old_variants  # noqa: E402
 
 

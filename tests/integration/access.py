@@ -31,6 +31,10 @@ def rights(t):
     wait_until("a change arrives", lambda: t.cluster.get(
         "deployments", t.namespace, child_name("phi"))["spec"]["replicas"] == 2)
     wait_until("a status", lambda: t.cluster.get("models", t.namespace, "phi").get("status"))
+    make(t, "claimed", storageClassName="fast")
+    wait_until("a claim", lambda: t.cluster.list("persistentvolumeclaims", t.namespace))
+    wait_until("the claim's Model has children", lambda: find_children(t, "claimed"))
+    t.cluster.delete("models", t.namespace, "claimed")
     for kind in ("deployments", "services"):
         t.cluster.delete(kind, t.namespace, child_name("phi"))
         wait_until("it comes back", lambda: find_children(t, "phi"))

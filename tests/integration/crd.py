@@ -24,7 +24,9 @@ VALID = {
         "extraEnv": [{"name": "A", "value": "b"},
                      {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
         "extraEnvFrom": [{"configMapRef": {"name": "settings"}}],
+        "storageClassName": "fast", "persistentVolume": {"accessMode": "ReadWriteMany"},
     },
+    "a claim": {"persistentVolumeClaim": {"claimName": "own", "readOnly": True}},
 }
 # What the answer must say, besides refusing.
 INVALID = {
@@ -44,6 +46,11 @@ INVALID = {
     "a bad quantity": ({"resources": {"limits": {"memory": "8 GB"}}}, "limits"),
     "a bad duration": ({"keepAlive": "for ever"}, "spec.keepAlive"),
     "no context": ({"contextLength": 0}, "spec.contextLength"),
+    "a claim in a word": ({"persistentVolumeClaim": "own"}, "spec.persistentVolumeClaim"),
+    "a claim without a name": ({"persistentVolumeClaim": {"readOnly": True}}, "claimName"),
+    "an access mode of its own": ({"persistentVolume": {"accessMode": "Often"}}, "accessMode"),
+    "a claim and a class": (
+        {"persistentVolumeClaim": {"claimName": "own"}, "storageClassName": "fast"}, "excludes"),
     "a variable without a name": ({"extraEnv": [{"value": "b"}]}, "name"),
     "a variable twice": ({"extraEnv": [{"name": "A"}, {"name": "A"}]}, "uplicate"),
 }

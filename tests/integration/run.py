@@ -22,7 +22,7 @@ from harness.suite import Suite  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 
 from integration import (access, adoption, calamities, children, crd, election,  # noqa: E402,F401
-                         faults, outages, progress, template, watches)
+                         faults, outages, progress, template, volumes, watches)
 
 
 def install(cluster):
