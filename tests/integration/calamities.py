@@ -86,7 +86,7 @@ def restarts(t):
             if field(model, "status", "observedGeneration") != model["metadata"]["generation"]:
                 raise NotYet(f"{name}'s status is old")
         return True
-    wait_until("all 200 are as wanted", complete, 90, every=0.5)
+    wait_until("all 200 are as wanted", complete, 150, every=0.5)
     t.note(f"in order {time.monotonic() - start:.1f} s later")
     for kind in KINDS[1:]:
         equal(len(server.list(kind, t.namespace)), 200, kind)

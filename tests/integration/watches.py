@@ -149,9 +149,15 @@ def replayed(t):
     for name in gone:
         del life.wanted[name]
         t.cluster.delete("models", t.namespace, name)
+    life.names = sorted(life.wanted)
+    # A later change of a Model shows that the manager knows of the deletions.
+    life.wanted[life.names[0]] = ("phi", 7)
+    t.cluster.patch("models", t.namespace, life.names[0], {"spec": {"image": "phi", "replicas": 7}})
+    wait_until("a later change", lambda: t.cluster.get(
+        "deployments", t.namespace, child_name(life.names[0]))["spec"]["replicas"] == 7)
+    for name in gone:
         for kind in KINDS[1:]:
             t.cluster.delete(kind, t.namespace, child_name(name))
-    life.names = sorted(life.wanted)
     for _ in range(30):
         life.happen()
     wait_until("all is as wanted", life.check_done, 30)
