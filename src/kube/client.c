@@ -200,13 +200,15 @@ static yyjson_doc *perform_at(struct kube_client *client, const struct address *
 static yyjson_doc *perform_object(struct kube_client *client, const struct address *address,
     const char *query, struct kube_request *request, GError **error)
 {
+	g_autofree char *what = NULL;
 	yyjson_doc *doc = perform_at(client, address, query, request, error);
 
 	if (doc == NULL || json_str(yyjson_doc_get_root(doc), "metadata", "name", NULL) != NULL)
 		return doc;
 	yyjson_doc_free(doc);
-	g_set_error(error, KUBE_ERROR, KUBE_ERROR_RETRY, "%s %s: the answer is no object",
-	    request->verb, address->resource->plural);
+	what = kube_describe(request->verb, address->resource, address->namespace, address->name,
+	    address->subresource);
+	g_set_error(error, KUBE_ERROR, KUBE_ERROR_RETRY, "%s: the answer is not the object", what);
 	return NULL;
 }
 

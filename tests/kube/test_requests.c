@@ -162,6 +162,24 @@ static void prefixes_errors(void **state)
 	expect_failure(script, KUBE_ERROR_INVALID, "get pods v1 a/b: HTTP 302");
 }
 
+/* A write that is answered so may not have been carried out. */
+static void takes_only_an_object_for_one(void **state)
+{
+	static const struct script_step steps[] = {{.status = 200, .pieces = {"{}"}},
+	    {.status = 200, .pieces = {"{\"metadata\":[]}"}}, {.status = 200, .pieces = {"7"}}};
+	AUTO(script) script = play(steps, G_N_ELEMENTS(steps));
+	g_autoptr(GError) error = NULL;
+
+	(void)state;
+	assert_null(kube_get(script->client, &KUBE_PODS, "a", "b", NULL));
+	assert_null(kube_create(script->client, &KUBE_PODS, "a", "{}", 2, NULL));
+	assert_null(
+	    kube_apply(script->client, &KUBE_PODS, "a", "b", "status", "{}", 2, TRUE, &error));
+	assert_true(kube_error_is(error, KUBE_ERROR_RETRY));
+	assert_string_equal(
+	    error->message, "apply pods v1 a/b/status: the answer is not the object");
+}
+
 static void sees_a_cut_answer(void **state)
 {
 	static const struct script_step steps[] = {
@@ -372,6 +390,7 @@ int main(void)
 	    cmocka_unit_test(deletes),
 	    cmocka_unit_test(gets_raw),
 	    cmocka_unit_test(prefixes_errors),
+	    cmocka_unit_test(takes_only_an_object_for_one),
 	    cmocka_unit_test(sees_a_cut_answer),
 	    cmocka_unit_test(waits_when_asked),
 	    cmocka_unit_test(does_not_wait_past_the_deadline),
