@@ -6,14 +6,7 @@ from harness.suite import test
 from harness.wait import check, equal, wait_until
 
 from e2e.lab import variant_for
-from e2e.serving import child_name, cordoned, make, pods_of, service_of, wait_ready
-
-
-def shell(t, pod, script, container="server"):
-    """What a script prints in a pod's container, with its exit code."""
-    done = t.cluster.kubectl("-n", t.namespace, "exec", pod["metadata"]["name"], "-c", container,
-                             "--", "sh", "-c", script, check=False)
-    return done.returncode, done.stdout + done.stderr
+from e2e.serving import child_name, cordoned, make, pods_of, service_of, shell, wait_ready
 
 
 @test("a pod sees its own model only, and cannot write to it")

@@ -92,6 +92,13 @@ def cordoned(t, node):
         t.cluster.kubectl("uncordon", node)
 
 
+def shell(t, pod, script, container="server"):
+    """What a script prints in a pod's container, with its exit code."""
+    done = t.cluster.kubectl("-n", t.namespace, "exec", pod["metadata"]["name"], "-c", container,
+                             "--", "sh", "-c", script, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 # ---- asking ----
 
 class Server:

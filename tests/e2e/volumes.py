@@ -4,7 +4,7 @@ from harness.suite import test
 from harness.wait import NotYet, check, equal, wait_until
 
 from e2e.lab import variant_for
-from e2e.serving import make, pods_of, service_of, status_of, wait_ready
+from e2e.serving import make, pods_of, service_of, shell, status_of, wait_ready
 
 SHARED = "ollama-models-store-pvc"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
@@ -92,3 +92,28 @@ def named(t):
         return said
     wait_until("status.message says what is missing", told, 60)
     check(pulled(t, other) < 0.2, f"{pulled(t, other):.2f} x its weights pulled")
+
+
+# A second server in the pod, with a models directory of its own, pulls from this node's store.
+STOCK_PULL = """
+export OLLAMA_MODELS=/tmp/stock OLLAMA_HOST=127.0.0.1:11999
+ollama serve >/tmp/stock.log 2>&1 &
+server=$!
+for _ in $(seq 100); do ollama list >/dev/null 2>&1 && break; sleep 0.1; done
+ollama pull --insecure {url}/library/{image} 2>&1 | tail -n 3
+ollama list
+kill $server
+"""
+
+
+@test("stock Ollama pulls from a node's store, which is a registry to it")
+def stock_ollama(t):
+    variant = variant_for(t)
+    make(t, "phi", variant.image)
+    wait_ready(t, "phi", timeout=120)
+    url = "http://ollama-model-store.ollama-operator-system.svc:11435"
+    code, said = shell(t, pods_of(t, "phi")[0],
+                       STOCK_PULL.format(url=url, image=variant.image))
+    equal(code, 0, said)
+    check("success" in said and f"library/{variant.image}" in said.split("NAME")[-1], said)
+    check(0.99 < pulled(t, variant) < 1.2, f"{pulled(t, variant):.2f} x the weights pulled")
