@@ -199,6 +199,29 @@ yyjson_mut_val *json_mut_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, cons
 	return array;
 }
 
+yyjson_mut_val *json_mut_list_at(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key)
+{
+	yyjson_mut_val *list = yyjson_mut_obj_get(parent, key);
+
+	if (list == NULL)
+		list = json_mut_array(doc, parent, key);
+	return yyjson_mut_is_arr(list) ? list : NULL;
+}
+
+yyjson_mut_val *json_mut_find_named(yyjson_mut_val *array, const char *name)
+{
+	yyjson_mut_arr_iter iter;
+	yyjson_mut_val *element;
+
+	if (!yyjson_mut_arr_iter_init(array, &iter))
+		return NULL;
+	while ((element = yyjson_mut_arr_iter_next(&iter)) != NULL) {
+		if (yyjson_mut_equals_str(yyjson_mut_obj_get(element, "name"), name))
+			return element;
+	}
+	return NULL;
+}
+
 yyjson_mut_val *json_mut_append_object(yyjson_mut_doc *doc, yyjson_mut_val *array)
 {
 	yyjson_mut_val *object = yyjson_mut_obj(doc);

@@ -68,6 +68,10 @@ yyjson_mut_val *json_mut_object(yyjson_mut_doc *doc, yyjson_mut_val *parent, con
 
 /* An empty array at parent[key], replacing what was there. */
 yyjson_mut_val *json_mut_array(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key);
+/* The array at parent[key], made if it is missing. NULL: something else is there. */
+yyjson_mut_val *json_mut_list_at(yyjson_mut_doc *doc, yyjson_mut_val *parent, const char *key);
+/* The element of an array whose member "name" is this, as Kubernetes keys its lists; NULL: none. */
+yyjson_mut_val *json_mut_find_named(yyjson_mut_val *array, const char *name);
 /* A new last element of an array: an empty object, or a copied text. */
 yyjson_mut_val *json_mut_append_object(yyjson_mut_doc *doc, yyjson_mut_val *array);
 void json_mut_append_str(yyjson_mut_doc *doc, yyjson_mut_val *array, const char *text);

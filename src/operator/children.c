@@ -315,17 +315,9 @@ gint64 child_round_memory(gint64 bytes)
 
 static yyjson_mut_val *find_server(yyjson_mut_val *template)
 {
-	yyjson_mut_val *containers =
-	    yyjson_mut_obj_get(yyjson_mut_obj_get(template, "spec"), "containers");
-	yyjson_mut_arr_iter iter;
-	yyjson_mut_val *container;
-
-	yyjson_mut_arr_iter_init(containers, &iter);
-	while ((container = yyjson_mut_arr_iter_next(&iter)) != NULL) {
-		if (yyjson_mut_equals_str(yyjson_mut_obj_get(container, "name"), SERVER_CONTAINER))
-			return container;
-	}
-	return NULL;
+	return json_mut_find_named(
+	    yyjson_mut_obj_get(yyjson_mut_obj_get(template, "spec"), "containers"),
+	    SERVER_CONTAINER);
 }
 
 static const char *memory_of(yyjson_mut_val *container, const char *kind)

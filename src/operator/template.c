@@ -33,37 +33,11 @@ static yyjson_mut_val *find_like(
 	return NULL;
 }
 
-static yyjson_mut_val *find_named(yyjson_mut_val *list, const char *name)
-{
-	yyjson_mut_arr_iter iter;
-	yyjson_mut_val *element;
-
-	if (!yyjson_mut_arr_iter_init(list, &iter))
-		return NULL;
-	while ((element = yyjson_mut_arr_iter_next(&iter)) != NULL) {
-		if (yyjson_mut_equals_str(yyjson_mut_obj_get(element, "name"), name))
-			return element;
-	}
-	return NULL;
-}
-
-/* Made when it is missing. NULL when something else is there: for the API server to refuse. */
-static yyjson_mut_val *list_at(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key)
-{
-	yyjson_mut_val *list = yyjson_mut_obj_get(object, key);
-
-	if (list == NULL) {
-		list = yyjson_mut_arr(doc);
-		json_mut_set(doc, object, key, list);
-	}
-	return yyjson_mut_is_arr(list) ? list : NULL;
-}
-
 /* A copy of `element` in the place of the one with its `key`, or at the end. */
 static void put(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *list_key, const char *key,
     yyjson_mut_val *element)
 {
-	yyjson_mut_val *list = list_at(doc, object, list_key);
+	yyjson_mut_val *list = json_mut_list_at(doc, object, list_key);
 	yyjson_mut_val *copy = yyjson_mut_val_mut_copy(doc, element);
 	gsize position;
 
@@ -113,7 +87,8 @@ static void drop_rivals_of_container(yyjson_mut_val *ours, yyjson_mut_val *patch
 	while ((entry = yyjson_mut_arr_iter_next(&iter)) != NULL) {
 		const char *name = yyjson_mut_get_str(yyjson_mut_obj_get(entry, "name"));
 
-		drop_rivals(entry, find_named(yyjson_mut_obj_get(patch, "env"), name), values);
+		drop_rivals(
+		    entry, json_mut_find_named(yyjson_mut_obj_get(patch, "env"), name), values);
 	}
 }
 
@@ -149,13 +124,13 @@ static void drop_all_rivals(yyjson_mut_val *template, yyjson_mut_val *patch)
 		yyjson_mut_val *ours = yyjson_mut_obj_get(pod, container_lists[i]);
 		yyjson_mut_val *theirs = yyjson_mut_obj_get(patch_pod, container_lists[i]);
 
-		drop_rivals_of_container(
-		    find_named(ours, container_names[i]), find_named(theirs, container_names[i]));
+		drop_rivals_of_container(json_mut_find_named(ours, container_names[i]),
+		    json_mut_find_named(theirs, container_names[i]));
 	}
 	yyjson_mut_arr_iter_init(volumes, &iter);
 	while ((volume = yyjson_mut_arr_iter_next(&iter)) != NULL)
 		drop_rival_of_volume(
-		    volume, find_named(yyjson_mut_obj_get(patch_pod, "volumes"),
+		    volume, json_mut_find_named(yyjson_mut_obj_get(patch_pod, "volumes"),
 				yyjson_mut_get_str(yyjson_mut_obj_get(volume, "name"))));
 }
 
@@ -180,7 +155,7 @@ static yyjson_mut_val *patch_of_fields(yyjson_mut_doc *doc, const struct model *
 	copy_field(doc, server, "resources", model->resources);
 	copy_field(doc, server, "env", model->extra_env);
 	copy_field(doc, server, "envFrom", model->extra_env_from);
-	yyjson_mut_arr_append(list_at(doc, pod, "containers"), server);
+	yyjson_mut_arr_append(json_mut_list_at(doc, pod, "containers"), server);
 	json_mut_set_str(doc, pod, "runtimeClassName", model->runtime_class);
 	copy_field(doc, pod, "imagePullSecrets", model->image_pull_secrets);
 	return patch;
@@ -239,12 +214,12 @@ static void put_needed(yyjson_mut_doc *doc, yyjson_mut_val *container, yyjson_mu
 static yyjson_mut_val *keep_container(yyjson_mut_doc *doc, yyjson_mut_val *pod,
     yyjson_mut_val *our_pod, const char *list_key, const char *name)
 {
-	yyjson_mut_val *ours = find_named(yyjson_mut_obj_get(our_pod, list_key), name);
-	yyjson_mut_val *container = find_named(yyjson_mut_obj_get(pod, list_key), name);
+	yyjson_mut_val *ours = json_mut_find_named(yyjson_mut_obj_get(our_pod, list_key), name);
+	yyjson_mut_val *container = json_mut_find_named(yyjson_mut_obj_get(pod, list_key), name);
 
 	if (container == NULL) {
 		put(doc, pod, list_key, "name", ours);
-		container = find_named(yyjson_mut_obj_get(pod, list_key), name);
+		container = json_mut_find_named(yyjson_mut_obj_get(pod, list_key), name);
 	}
 	if (container != NULL)
 		put_needed(doc, container, ours);
@@ -257,7 +232,7 @@ static void keep_port(yyjson_mut_doc *doc, yyjson_mut_val *server, yyjson_mut_va
 	yyjson_mut_val *ours = yyjson_mut_arr_get_first(yyjson_mut_obj_get(our_server, "ports"));
 	const char *name = yyjson_mut_get_str(yyjson_mut_obj_get(ours, "name"));
 
-	if (name != NULL && find_named(yyjson_mut_obj_get(server, "ports"), name) == NULL)
+	if (name != NULL && json_mut_find_named(yyjson_mut_obj_get(server, "ports"), name) == NULL)
 		put(doc, server, "ports", "containerPort", ours);
 }
 
@@ -277,12 +252,14 @@ static void put_ours(yyjson_mut_doc *doc, yyjson_mut_val *template, yyjson_mut_v
 			put(doc, pod, "volumes", "name", volume);
 	}
 	container = keep_container(doc, pod, our_pod, "initContainers", FETCH_CONTAINER);
-	our_container = find_named(yyjson_mut_obj_get(our_pod, "initContainers"), FETCH_CONTAINER);
+	our_container =
+	    json_mut_find_named(yyjson_mut_obj_get(our_pod, "initContainers"), FETCH_CONTAINER);
 	if (container != NULL)
 		json_mut_set(doc, container, "args",
 		    yyjson_mut_val_mut_copy(doc, yyjson_mut_obj_get(our_container, "args")));
 	container = keep_container(doc, pod, our_pod, "containers", SERVER_CONTAINER);
-	our_container = find_named(yyjson_mut_obj_get(our_pod, "containers"), SERVER_CONTAINER);
+	our_container =
+	    json_mut_find_named(yyjson_mut_obj_get(our_pod, "containers"), SERVER_CONTAINER);
 	if (container != NULL)
 		keep_port(doc, container, our_container);
 }

@@ -158,30 +158,6 @@ yyjson_mut_doc *volumes_shared_claim(const struct model *model,
 
 /* ---- the pod ---- */
 
-static yyjson_mut_val *find_named(yyjson_mut_val *list, const char *name)
-{
-	yyjson_mut_arr_iter iter;
-	yyjson_mut_val *element;
-
-	if (!yyjson_mut_arr_iter_init(list, &iter))
-		return NULL;
-	while ((element = yyjson_mut_arr_iter_next(&iter)) != NULL) {
-		if (yyjson_mut_equals_str(yyjson_mut_obj_get(element, "name"), name))
-			return element;
-	}
-	return NULL;
-}
-
-/* Made when it is missing; NULL when something else is there, for the API server to refuse. */
-static yyjson_mut_val *list_at(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key)
-{
-	yyjson_mut_val *list = yyjson_mut_obj_get(object, key);
-
-	if (list == NULL)
-		list = json_mut_array(doc, object, key);
-	return yyjson_mut_is_arr(list) ? list : NULL;
-}
-
 static void set_source(
     yyjson_mut_doc *doc, yyjson_mut_val *volume, const struct volume_choice *choice)
 {
@@ -202,10 +178,10 @@ static void set_source(
 static void add_env(
     yyjson_mut_doc *doc, yyjson_mut_val *container, const char *name, const char *value)
 {
-	yyjson_mut_val *env = list_at(doc, container, "env");
+	yyjson_mut_val *env = json_mut_list_at(doc, container, "env");
 	yyjson_mut_val *entry;
 
-	if (value == NULL || env == NULL || find_named(env, name) != NULL)
+	if (value == NULL || env == NULL || json_mut_find_named(env, name) != NULL)
 		return;
 	entry = json_mut_append_object(doc, env);
 	json_mut_set_str(doc, entry, "name", name);
@@ -215,8 +191,8 @@ static void add_env(
 static void set_fetch(yyjson_mut_doc *doc, yyjson_mut_val *fetch,
     const struct operator_settings *settings, const struct volume_choice *choice)
 {
-	yyjson_mut_val *args = list_at(doc, fetch, "args");
-	yyjson_mut_val *mounts = list_at(doc, fetch, "volumeMounts");
+	yyjson_mut_val *args = json_mut_list_at(doc, fetch, "args");
+	yyjson_mut_val *mounts = json_mut_list_at(doc, fetch, "volumeMounts");
 	yyjson_mut_val *mount;
 
 	if (args == NULL || mounts == NULL)
@@ -253,7 +229,7 @@ static void pin(yyjson_mut_doc *doc, yyjson_mut_val *template, const char *claim
 
 	json_mut_set_str(doc, json_mut_object(doc, metadata, "labels"), LABEL_CLAIM, value);
 	affinity = json_mut_object(doc, json_mut_object(doc, pod, "affinity"), "podAffinity");
-	terms = list_at(doc, affinity, "requiredDuringSchedulingIgnoredDuringExecution");
+	terms = json_mut_list_at(doc, affinity, "requiredDuringSchedulingIgnoredDuringExecution");
 	if (terms == NULL)
 		return;
 	term = json_mut_append_object(doc, terms);
@@ -277,18 +253,20 @@ void volumes_apply(yyjson_mut_doc *doc, yyjson_mut_val *spec,
 {
 	yyjson_mut_val *template = yyjson_mut_obj_get(spec, "template");
 	yyjson_mut_val *pod = yyjson_mut_obj_get(template, "spec");
-	yyjson_mut_val *volume = find_named(yyjson_mut_obj_get(pod, "volumes"), MODELS_VOLUME);
+	yyjson_mut_val *volume =
+	    json_mut_find_named(yyjson_mut_obj_get(pod, "volumes"), MODELS_VOLUME);
 	yyjson_mut_val *server =
-	    find_named(yyjson_mut_obj_get(pod, "containers"), SERVER_CONTAINER);
+	    json_mut_find_named(yyjson_mut_obj_get(pod, "containers"), SERVER_CONTAINER);
 	yyjson_mut_val *fetch =
-	    find_named(yyjson_mut_obj_get(pod, "initContainers"), FETCH_CONTAINER);
+	    json_mut_find_named(yyjson_mut_obj_get(pod, "initContainers"), FETCH_CONTAINER);
 
 	if (choice == NULL || choice->kind == VOLUME_HOST || volume == NULL || fetch == NULL)
 		return;
 	set_source(doc, volume, choice);
 	/* The server's mount stays read-only; it shows the volume's root, not a pod's view. */
 	yyjson_mut_obj_remove_key(
-	    find_named(yyjson_mut_obj_get(server, "volumeMounts"), MODELS_VOLUME), "subPathExpr");
+	    json_mut_find_named(yyjson_mut_obj_get(server, "volumeMounts"), MODELS_VOLUME),
+	    "subPathExpr");
 	set_fetch(doc, fetch, settings, choice);
 	if (choice->kind == VOLUME_CLAIM && choice->one_node)
 		pin(doc, template, choice->claim);

@@ -162,35 +162,6 @@ static gboolean fetch_part(const struct inspection *inspection, const struct man
 	return FALSE;
 }
 
-/* The first `len` bytes of a whole blob that has as many. */
-static GBytes *read_start(
-    const struct content *content, const struct manifest_blob *blob, gsize len, GError **error)
-{
-	g_autofree char *path = content_blob_path("blobs", blob->digest);
-	g_autofree char *bytes = g_malloc(len);
-	int fd = openat(content->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 0;
-	gsize have = 0;
-	int number;
-
-	while (n >= 0 && have < len) {
-		n = pread(fd, bytes + have, len - have, (off_t)have);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n == 0)
-			break;
-		else if (n > 0)
-			have += (gsize)n;
-	}
-	number = n < 0 ? errno : EIO;
-	if (fd >= 0)
-		close(fd);
-	if (have == len)
-		return g_bytes_new_take(g_steal_pointer(&bytes), len);
-	store_error_set_errno(error, number, "reading %s/%s", content->directory, path);
-	return NULL;
-}
-
 /* So that `part` holds the first `wanted` bytes; no more than the blob has. */
 static gboolean read_part(const struct inspection *inspection, const struct manifest_blob *blob,
     struct part *part, gsize wanted, GError **error)
@@ -205,7 +176,7 @@ static gboolean read_part(const struct inspection *inspection, const struct mani
 		return TRUE;
 	if (!content_has_blob(content, blob))
 		return fetch_part(inspection, blob, part, error);
-	bytes = read_start(content, blob, part->wanted, error);
+	bytes = content_read_start(content, blob, part->wanted, error);
 	if (bytes == NULL)
 		return FALSE;
 	data = g_bytes_get_data(bytes, &len);
