@@ -203,7 +203,6 @@ static void many_pods_one_writer(void **state)
 static void a_killed_writer_is_followed(void **state)
 {
 	struct fixture *fixture = *state;
-	g_autofree char *partial = NULL;
 	GPid pid;
 
 	fake_registry_fault(fixture->registry, fixture->weights_path, FAULT_STALL, 1, 0, NULL);
