@@ -87,9 +87,11 @@ class Suite:
         self.cluster, self.operator, self.directory = cluster, operator, directory
         self.passed = self.failed = 0
 
-    def run(self, pattern=""):
-        """Runs those whose name contains `pattern`, prints a line for each and the count."""
-        chosen = [entry for entry in _tests if pattern in _name(entry[0])]
+    def run(self, pattern="", among=None):
+        """Runs those whose name contains `pattern`, prints a line for each and the count. `among`
+        is a function that says of a name whether it takes part at all."""
+        chosen = [entry for entry in _tests
+                  if pattern in _name(entry[0]) and (among is None or among(_name(entry[0])))]
         for function, sentence, options in chosen:
             self._run_one(function, sentence, options)
         if not chosen:

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The real operator against a real API server and etcd; no nodes, so no pod runs.
 
-    tests/integration/run.py --operator PROGRAM [-k SUBSTRING] [--logs DIR]
+    tests/integration/run.py --operator PROGRAM [-k SUBSTRING] [--part PART] [--logs DIR]
 
 PROGRAM is the operator's binary, best built with ASan and UBSan: what they report is a failure.
--k takes the tests whose name contains SUBSTRING. Prints a line for each test, and at the end
+-k takes the tests whose name contains SUBSTRING. The part "faults" is what makes requests and
+watches fail and mostly waits, "behaviour" all the rest; they may run side by side. Prints a line for each test, and at the end
 "N passed, N failed". Logs of a run without failures are removed, unless --logs names their place.
 """
 
@@ -25,6 +26,14 @@ from integration import (access, adoption, calamities, children, crd, election, 
                          faults, outages, progress, template, volumes, watches)
 
 
+FAULTS = ("calamities.", "faults.", "watches.")
+PARTS = {
+    "all": None,
+    "behaviour": lambda name: not name.startswith(FAULTS),
+    "faults": lambda name: name.startswith(FAULTS),
+}
+
+
 def install(cluster):
     """As users do it."""
     cluster.kubectl("apply", "--server-side", "-f", os.path.join(TOP, "dist", "install.yaml"))
@@ -35,6 +44,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--operator", required=True)
     parser.add_argument("-k", dest="pattern", default="")
+    parser.add_argument("--part", choices=["all", "behaviour", "faults"], default="all")
     parser.add_argument("--logs")
     options = parser.parse_args()
     operator = os.path.abspath(options.operator)
@@ -45,7 +55,7 @@ def main():
     cluster = ControlPlane(logs, controllers=True)
     try:
         install(cluster)
-        good = Suite(cluster, operator, logs).run(options.pattern)
+        good = Suite(cluster, operator, logs).run(options.pattern, PARTS[options.part])
     finally:
         cluster.down()
     if good and not options.logs:
