@@ -4,8 +4,8 @@ CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ollama-operator
 CLONE  := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 KIND   := $(if $(SANITIZE),asan,plain)$(if $(filter clang,$(CC)),-clang)
 BUILD  ?= $(CACHE)/build/$(CLONE)-$(KIND)
-MESON_FLAGS := $(if $(SANITIZE),-Db_sanitize=address$(comma)undefined -Db_lundef=false)
 comma := ,
+MESON_FLAGS := $(if $(SANITIZE),-Db_sanitize=address$(comma)undefined -Db_lundef=false)
 
 .PHONY: help build unit check integration e2e test run image install.yaml fuzz fmt bench lab clean-lab clean deps
 
