@@ -83,8 +83,18 @@ class Sentry(threading.Thread):
             for node in self._nodes:
                 for place in node.places_of(self._digest):
                     if place not in self.seen:
-                        with open(place, "rb") as file:
-                            self.seen[place] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+                        self._look_at(place)
+
+    def _look_at(self, place):
+        try:
+            with open(place, "rb") as file:
+                self.seen[place] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+        except FileNotFoundError:
+            pass  # A view got its name between the look and this.
+
+    def lasting(self):
+        """Places that are not those of a view in the making."""
+        return [place for place in self.seen if "/.tmp-" not in place]
 
     def __enter__(self):
         self.start()
@@ -93,6 +103,19 @@ class Sentry(threading.Thread):
     def __exit__(self, *_):
         self._ended.set()
         self.join()
+
+
+# The first bytes of a model are asked for before its pull, to estimate its memory.
+HEADER_RANGE = "bytes=0-262143"
+
+
+def whole(digest):
+    """What a rule of the registry matches to hit a transfer of the whole blob."""
+    return f"GET [^ ]*{digest} *$"
+
+
+def transfers_of(lab, digest):
+    return [entry for entry in lab.registry.requests_of(digest) if entry["range"] != HEADER_RANGE]
 
 
 def pull_through_fault(t, variant, reasons):
@@ -107,7 +130,7 @@ def pull_through_fault(t, variant, reasons):
         equal(said[0], "Warning", f"type of the Event {said[1]}")
         wait_ready(t, "phi")
     check(sentry.looks > 100, f"only {sentry.looks} looks")
-    equal(len(sentry.seen), 2, f"places where the blob was seen, {list(sentry.seen)}")
+    equal(len(sentry.lasting()), 2, f"places where the blob was seen, {list(sentry.seen)}")
     equal(set(sentry.seen.values()), {variant.digest}, "what readers could see")
     equal(status_of(t, "phi")["digest"], variant.manifest_digest, "status.digest")
     service_of(t, "phi").generate(variant.image)
@@ -117,10 +140,10 @@ def pull_through_fault(t, variant, reasons):
 @test("bytes that are not the manifest's: DigestMismatch, fetched anew; no reader ever sees them")
 def corrupted_blob(t):
     lab, variant = t.suite.lab, variant_for(t)
-    lab.registry.fault("corrupt", f"GET .*{variant.digest}")
+    lab.registry.fault("corrupt", whole(variant.digest))
     _, _, message = pull_through_fault(t, variant, {"DigestMismatch"})
     check(variant.digest[7:19] in message, f"Event: {message}")
-    requests = lab.registry.requests_of(variant.digest)
+    requests = transfers_of(lab, variant.digest)
     equal([entry["fault"] for entry in requests[:1]], ["corrupt"], "the first transfer")
     check(len(requests) >= 2, f"{len(requests)} transfers")
     sent = sum(entry["sent"] for entry in requests)
@@ -130,9 +153,9 @@ def corrupted_blob(t):
 @test("a transfer that breaks off goes on where it was")
 def truncated_blob(t):
     lab, variant = t.suite.lab, variant_for(t)
-    lab.registry.fault("truncate", f"GET .*{variant.digest}")
+    lab.registry.fault("truncate", whole(variant.digest))
     pull_through_fault(t, variant, {"RegistryUnavailable"})
-    requests = lab.registry.requests_of(variant.digest)
+    requests = transfers_of(lab, variant.digest)
     equal([entry["fault"] for entry in requests[:1]], ["truncate"], "the first transfer")
     check(any(not entry["range"].startswith("bytes=0-") and entry["status"] == 206
               for entry in requests[1:]), f"ranges: {[entry['range'] for entry in requests]}")
