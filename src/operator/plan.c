@@ -28,6 +28,15 @@ static GPtrArray *new_list(void)
 
 /* ---- children ---- */
 
+char *plan_name_taken(
+    const struct kube_resource *resource, const struct model *model, const char *name)
+{
+	return g_strdup_printf(
+	    "%s %s/%s exists and is not this Model's: delete or rename it, or give "
+	    "the Model another name",
+	    resource->kind, model->namespace, name);
+}
+
 /*
  * Ours: owned by this very Model; or by nobody, but with the labels of a Model's child, as the
  * predecessor's objects are.
@@ -127,10 +136,7 @@ static char *refusal(const struct kube_resource *resource, yyjson_val *child,
 	if (belongs_to(child, model))
 		return NULL;
 	*ret_reason = "NameTaken";
-	return g_strdup_printf(
-	    "%s %s/%s exists and is not this Model's: delete or rename it, or give "
-	    "the Model another name",
-	    resource->kind, model->namespace, name);
+	return plan_name_taken(resource, model, name);
 }
 
 /*

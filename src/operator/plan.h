@@ -68,4 +68,8 @@ GPtrArray *plan_children(const struct observed *observed, const struct operator_
 GPtrArray *plan_status(
     const struct observed *observed, const char *refused, const char *refused_reason);
 
+/* The sentence for NameTaken, the caller's: somebody else's object has a child's name. */
+char *plan_name_taken(
+    const struct kube_resource *resource, const struct model *model, const char *name);
+
 #endif

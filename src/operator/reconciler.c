@@ -186,10 +186,7 @@ static gboolean is_free(struct reconciler *reconciler, const struct model *model
 	    yyjson_arr_get_first(json_at(root, "metadata", "ownerReferences", NULL)), "uid", NULL);
 	if (g_strcmp0(owner, model->uid) == 0)
 		return TRUE;
-	*ret_refused =
-	    g_strdup_printf("%s %s/%s exists and is not this Model's: delete or rename it, "
-			    "or give the Model another name",
-		action->resource->kind, model->namespace, action->name);
+	*ret_refused = plan_name_taken(action->resource, model, action->name);
 	return FALSE;
 }
 
